@@ -1,0 +1,46 @@
+"""What the `codecs` room promises: data <-> state. A codec never sees a time or a noise.
+
+A codec config registers as "codec/..." and is built once with `build()`; those without weights build to themselves.
+`fit(source)` returns a config with statistics filled in, so they are saved with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+from frisket.data.base import Info, Source, Stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """Facts of a state. shape: of one item: (c, h, w), (c, l), or (n,) for ids. vocabulary: number of ids, None when
+    continuous."""
+
+    kind: Literal["continuous", "ids"]
+    shape: tuple[int, ...]
+    vocabulary: int | None = None
+
+
+class Codec(Protocol):
+    """A built codec."""
+
+    def encode(self, x: Any, draw: Tensor | None = None) -> Tensor:
+        """Data to state (b, ...); `draw` (standard normal, state-shaped) samples the posterior, None takes its mode."""
+        ...
+
+    def decode(self, state: Tensor) -> Any:
+        """State to data, in the data's own range; differentiable where the data is."""
+        ...
+
+    def spec(self, info: Info) -> Spec: ...
+
+
+class CodecConfig(Protocol):
+    """A registered value that builds a codec."""
+
+    def fit(self, source: Source | Stream) -> CodecConfig: ...
+
+    def build(self) -> Codec: ...

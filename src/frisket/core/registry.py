@@ -1,0 +1,66 @@
+"""Names for parts. A part registers as `slot/name`; saved configs hold that name, so a file may move without breaking them.
+
+Slots are found by importing the rooms that define them (`ROOMS`), once, on the first look-up: importing frisket stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import TypeVar
+
+from frisket.core.errors import unknown
+
+T = TypeVar("T", bound=type)
+
+ROOMS = (
+    "data", "codecs", "processes", "models", "sampling", "caching", "adapters", "compression",
+    "tasks", "evaluation", "training", "interop", "experiments",
+)  # fmt: skip
+_parts: dict[str, type] = {}
+_loaded: set[str] = set()
+
+
+def register(name: str) -> Callable[[T], T]:
+    """Class decorator: make a frozen dataclass known as `name` ("slot/idea"). Raises if another class holds the name."""
+
+    def add(cls: T) -> T:
+        held = _parts.get(name)
+        if held is not None and (held.__module__, held.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(f"{name!r} is already registered by {held.__module__}.{held.__qualname__}")
+        _parts[name] = cls
+        cls.part_name = name  # type: ignore[attr-defined]
+        return cls
+
+    return add
+
+
+def _load_rooms() -> None:
+    for room in ROOMS:
+        if room in _loaded:
+            continue
+        _loaded.add(room)
+        try:
+            package = importlib.import_module(f"frisket.{room}")
+        except ModuleNotFoundError as error:
+            if error.name == f"frisket.{room}":  # a room that this version does not have yet
+                continue
+            raise
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+
+
+def lookup(name: str) -> type:
+    """The class registered as `name`. Raises `FrisketError` with the nearest name if there is none."""
+    if name not in _parts:
+        _load_rooms()
+    if name not in _parts:
+        raise unknown("part", name, _parts)
+    return _parts[name]
+
+
+def names(slot: str = "") -> list[str]:
+    """All registered names, or those of one `slot` ("path" gives "path/cosine", "path/flow", ...), sorted."""
+    _load_rooms()
+    return sorted(n for n in _parts if not slot or n.split("/")[0] == slot)
