@@ -92,7 +92,7 @@ def _override(value: Any, path: list[str], new: Any, full: str) -> Any:
             raise unknown(f"index in {full}", head, [str(i) for i in range(len(value))])
         i = int(head)
         item = _override(value[i], rest, new, full) if rest else _read(new, value[i], None, full)
-        return value[:i] + (item,) + value[i + 1 :]
+        return (*value[:i], item, *value[i + 1 :])
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         raise FrisketError(f"{full}: {type(value).__name__} has no field {head!r}")
     fields = [f.name for f in dataclasses.fields(value) if f.init]

@@ -1,6 +1,6 @@
-"""Names for parts. A part registers as `slot/name`; saved configs hold that name, so a file may move without breaking them.
+"""Names for parts. A part registers as `slot/name`; saved configs hold that name, so a file may move.
 
-Slots are found by importing the rooms that define them (`ROOMS`), once, on the first look-up: importing frisket stays cheap.
+Parts are found by importing the rooms (`ROOMS`) once, on the first look-up: importing frisket stays cheap.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _loaded: set[str] = set()
 
 
 def register(name: str) -> Callable[[T], T]:
-    """Class decorator: make a frozen dataclass known as `name` ("slot/idea"). Raises if another class holds the name."""
+    """Class decorator: make a frozen dataclass known as `name` ("slot/idea"). Raises if another class holds it."""
 
     def add(cls: T) -> T:
         held = _parts.get(name)

@@ -77,7 +77,9 @@ def _count(sites: Sequence[str], site: str, k: int) -> int:
     """How many indices the k-th bracket of `site` takes, the other brackets held."""
     brackets = list(INDEX.finditer(site))
     head, tail = site[: brackets[k].start()], site[brackets[k].end() :]
-    return sum(s.startswith(head + "[") and s.endswith(tail) and INDEX.sub("[]", s) == INDEX.sub("[]", site) for s in sites)
+    return sum(
+        s.startswith(head + "[") and s.endswith(tail) and INDEX.sub("[]", s) == INDEX.sub("[]", site) for s in sites
+    )
 
 
 def _inside(number: int, bracket: re.Match[str], count: int) -> bool:

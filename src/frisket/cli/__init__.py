@@ -1,0 +1,1 @@
+"""The command line: `frisket VERB`, one file per verb."""

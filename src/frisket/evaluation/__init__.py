@@ -1,0 +1,1 @@
+"""Scores outputs: metrics with intervals and floors, comparisons, reports."""

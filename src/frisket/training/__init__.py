@@ -1,0 +1,1 @@
+"""The loop: optimisers, EMA, checkpoints, resume, distribution."""
