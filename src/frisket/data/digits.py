@@ -47,5 +47,5 @@ class DigitsSource:
 def _load() -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
-    images, labels = load_digits(return_X_y=True)  # (1797, 64) in 0..16, (1797,)
+    images, labels = (np.asarray(a) for a in load_digits(return_X_y=True))  # (1797, 64) in 0..16, (1797,)
     return (images.reshape(-1, 1, 8, 8) / 16).astype(np.float32), labels.astype(np.int64)
