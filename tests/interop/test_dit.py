@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def golden(name):
-    with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as held:
+    with np.load(GOLDEN / f"{name}_forward.npz", allow_pickle=False) as held:
         arrays = {k: torch.from_numpy(held[k]) for k in held.files}
     weights = {k[2:]: v for k, v in arrays.items() if k.startswith("w/")}
     return weights, {k[3:]: v for k, v in arrays.items() if k.startswith("in/")}, arrays["out"]

@@ -11,7 +11,7 @@ import torch
 from frisket.core import FrisketError
 from frisket.interop.official import load_official
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "mdlm.npz"
+GOLDEN = Path(__file__).parent.parent / "golden" / "mdlm_forward.npz"
 
 
 @pytest.fixture
