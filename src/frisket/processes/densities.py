@@ -18,6 +18,12 @@ from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.processes.paths import Path
 
+CITE_DDPM = "Ho, Jain, Abbeel. Denoising Diffusion Probabilistic Models. 2020. arXiv:2006.11239"
+CITE_EDM = "Karras et al. Elucidating the Design Space of Diffusion-Based Generative Models. 2022. arXiv:2206.00364"
+CITE_SD3 = (
+    "Esser et al. Scaling Rectified Flow Transformers for High-Resolution Image Synthesis. 2024. arXiv:2403.03206"
+)
+
 EDGE = 1e-9  # u is kept this far from 0 and 1 where the quantile is infinite there
 
 
@@ -43,7 +49,7 @@ class Uniform:
         return self.floor + (1 - self.floor) * u.to(torch.float64)
 
 
-@register("density/logit-normal")
+@register("density/logit-normal", cite=CITE_SD3)
 @dataclass(frozen=True, kw_only=True)
 class LogitNormal:
     """The logit of t is normal (mean, std); a positive mean looks more at noise. t is then mapped to [floor, 1]."""
@@ -61,7 +67,7 @@ class LogitNormal:
         return self.floor + (1 - self.floor) * t
 
 
-@register("density/log-normal")
+@register("density/log-normal", cite=CITE_EDM)
 @dataclass(frozen=True, kw_only=True)
 class LogNormal:
     """The log of the noise level sigma / alpha is normal (mean, std), as EDM trains; levels off the path go to its
@@ -80,7 +86,7 @@ class LogNormal:
         return path.time(-2 * level)
 
 
-@register("density/steps")
+@register("density/steps", cite=CITE_DDPM)
 @dataclass(frozen=True, kw_only=True)
 class Steps:
     """Uniform on the grid 1 / steps, 2 / steps, ..., 1: step i of a discrete process is t = (i + 1) / steps."""

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from frisket.core.condition import Output
-from frisket.core.errors import check
+from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.core.step import Step
 from frisket.processes.base import Corrupted, Estimate, expand, mean_over
@@ -36,6 +36,12 @@ SMALLEST = 1e-20  # variances are raised to this before their logarithm
 def shifted(t: Float[Tensor, "..."], by: float) -> Float[Tensor, "..."]:
     """by t / (1 + (by - 1) t): the resolution shift of 2403.03206; above 1 it moves times towards noise."""
     return by * t / (1 + (by - 1) * t)
+
+
+def _held(name: str, value: Tensor | None) -> Tensor:
+    if value is None:
+        raise FrisketError(f"estimate.{name} is None; a gaussian process estimates x0 and noise")
+    return value
 
 
 @register("process/gaussian")
@@ -112,13 +118,13 @@ class Gaussian:
     ) -> Float[Tensor, "b *s"]:
         """dx / dt of the probability-flow equation: alpha' x0 + sigma' noise."""
         level = self.level(t, x)
-        return level.d_alpha * estimate.x0 + level.d_sigma * estimate.noise
+        return level.d_alpha * _held("x0", estimate.x0) + level.d_sigma * _held("noise", estimate.noise)
 
     def posterior(
         self, x: Float[Tensor, "b *s"], estimate: Estimate, t: Float[Tensor, "b"], s: Float[Tensor, "b"]
     ) -> tuple[Float[Tensor, "b *s"], Float[Tensor, "b ..."]]:
         """Mean and log variance of the ancestral step from x at t to s < t. Add no noise where s = 0."""
-        moments = self.moments(x, estimate.x0, t, s)
+        moments = self.moments(x, _held("x0", estimate.x0), t, s)
         return moments.mean, self.variance.log_variance(moments, estimate.variance)
 
     def moments(self, x: Tensor, x0: Tensor, t: Float[Tensor, "b ..."], s: Float[Tensor, "b ..."]) -> Moments:

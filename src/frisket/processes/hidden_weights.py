@@ -18,6 +18,9 @@ from frisket.core.registry import register
 from frisket.processes.base import expand
 from frisket.processes.schedules import Schedule
 
+CITE_MDLM = "Sahoo et al. Simple and Effective Masked Diffusion Language Models. 2024. arXiv:2406.07524"
+CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
+
 
 class HiddenWeight(Protocol):
     """A registered value ("hidden-weight/...")."""
@@ -30,7 +33,7 @@ class HiddenWeight(Protocol):
         ...
 
 
-@register("hidden-weight/bound")
+@register("hidden-weight/bound", cite=CITE_MDLM)
 @dataclass(frozen=True, kw_only=True)
 class Bound:
     """m'(t) / m(t): the continuous-time bound."""
@@ -42,7 +45,7 @@ class Bound:
         return expand(schedule.weight(local), hidden).to(torch.float32)
 
 
-@register("hidden-weight/none")
+@register("hidden-weight/none", cite=CITE_MASKGIT)
 @dataclass(frozen=True, kw_only=True)
 class Plain:
     """1: samples with more hidden weigh more."""

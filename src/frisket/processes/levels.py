@@ -21,6 +21,8 @@ from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.processes.paths import Level, Path
 
+CITE_EDM = "Karras et al. Elucidating the Design Space of Diffusion-Based Generative Models. 2022. arXiv:2206.00364"
+
 
 def karras(t: Tensor, low: float, high: float, rho: float, foot: float) -> tuple[Tensor, Tensor]:
     """The noise level at t and its derivative, float64."""
@@ -40,7 +42,7 @@ def _check(path: VE | EDM) -> None:
     check(0 < path.foot < 1, "path.foot", path.foot, "inside (0, 1)")
 
 
-@register("path/ve")
+@register("path/ve", cite=CITE_EDM)
 @dataclass(frozen=True, kw_only=True)
 class VE(Path):
     """alpha = 1, sigma = the level. The network sees the state as it is: large at high levels."""
@@ -61,7 +63,7 @@ class VE(Path):
         return self.sigma_max
 
 
-@register("path/edm")
+@register("path/edm", cite=CITE_EDM)
 @dataclass(frozen=True, kw_only=True)
 class EDM(Path):
     """The VE state times data / sqrt(level^2 + data^2). data: standard deviation of x0."""

@@ -28,11 +28,13 @@ from frisket.processes.known import Known
 from frisket.processes.model_times import ModelTime, Unit
 from frisket.processes.schedules import LogLinear, Schedule
 
+CITE_MDLM = "Sahoo et al. Simple and Effective Masked Diffusion Language Models. 2024. arXiv:2406.07524"
+
 NEVER = -1e6  # log probability of what cannot be; finite, so that p log p is 0 and not nan
 Predict = Callable[[Tensor, Tensor], Output]
 
 
-@register("process/masked")
+@register("process/masked", cite=CITE_MDLM)
 @dataclass(frozen=True, kw_only=True)
 class Masked:
     """vocabulary: number k of real symbols; 0 until `fit` or the caller gives it. density: its floor keeps 1 / t in

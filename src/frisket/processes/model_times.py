@@ -16,6 +16,12 @@ from torch import Tensor
 from frisket.core.errors import check
 from frisket.core.registry import register
 
+CITE_SIT = (
+    "Ma et al. SiT: Exploring Flow and Diffusion-based Generative Models with Scalable "
+    "Interpolant Transformers. 2024. arXiv:2401.08740"
+)
+CITE_DIT = "Peebles, Xie. Scalable Diffusion Models with Transformers. 2022. arXiv:2212.09748"
+
 LIMIT = 20.0  # log SNR is kept within this; beyond it one end looks like the other side of float32
 
 
@@ -40,7 +46,7 @@ class Unit:
         return t.to(torch.float32)
 
 
-@register("model-time/thousand")
+@register("model-time/thousand", cite=CITE_DIT)
 @dataclass(frozen=True, kw_only=True)
 class Thousand:
     """steps t - 1, not below 0: the index of a discrete step (DiT), a fraction between steps."""
@@ -54,7 +60,7 @@ class Thousand:
         return (t.to(torch.float64) * self.steps - 1).clamp(min=0).to(torch.float32)
 
 
-@register("model-time/reversed")
+@register("model-time/reversed", cite=CITE_SIT)
 @dataclass(frozen=True, kw_only=True)
 class Reversed:
     """1 - t: networks whose t = 1 is data (SiT). Goes with `prediction/flow-to-data`."""

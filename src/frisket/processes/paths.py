@@ -23,6 +23,22 @@ from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.processes.base import expand
 
+CITE_DDPM = "Ho, Jain, Abbeel. Denoising Diffusion Probabilistic Models. 2020. arXiv:2006.11239"
+CITE_IDDPM = "Nichol, Dhariwal. Improved Denoising Diffusion Probabilistic Models. 2021. arXiv:2102.09672"
+CITE_DLM = "Li et al. Diffusion-LM Improves Controllable Text Generation. 2022. arXiv:2205.14217"
+CITE_LDM = "Rombach et al. High-Resolution Image Synthesis with Latent Diffusion Models. 2022. arXiv:2112.10752"
+CITE_SDE = (
+    "Song et al. Score-Based Generative Modeling through Stochastic Differential Equations. 2021. arXiv:2011.13456"
+)
+CITE_SIT = (
+    "Ma et al. SiT: Exploring Flow and Diffusion-based Generative Models with Scalable "
+    "Interpolant Transformers. 2024. arXiv:2401.08740"
+)
+CITE_RF = (
+    "Liu, Gong, Liu. Flow Straight and Fast: Learning to Generate and Transfer Data with "
+    "Rectified Flow. 2022. arXiv:2209.03003"
+)
+
 FLOOR = 1e-3  # what alpha or sigma is raised to before something is divided by it
 TINY = 1e-12
 
@@ -113,7 +129,7 @@ def _betas_of(abar, steps: int, cap: float) -> tuple[float, ...]:
     return tuple(min(1 - abar((i + 1) / steps) / abar(i / steps), cap) for i in range(steps))
 
 
-@register("path/vp-linear")
+@register("path/vp-linear", cite=CITE_DDPM)
 @dataclass(frozen=True, kw_only=True)
 class VPLinear(DiscretePath):
     """Betas linear from `first` to `last` (the values for 1,000 steps; other counts rescale them), as DDPM and DiT."""
@@ -134,7 +150,7 @@ class VPLinear(DiscretePath):
         return tuple(min(scale * (self.first + step * i), 0.999) for i in range(self.steps))
 
 
-@register("path/vp-scaled")
+@register("path/vp-scaled", cite=CITE_LDM)
 @dataclass(frozen=True, kw_only=True)
 class VPScaled(DiscretePath):
     """Betas whose square roots are linear, as latent diffusion 2112.10752 and its diffusers scheduler files use."""
@@ -154,7 +170,7 @@ class VPScaled(DiscretePath):
         return tuple((low + (high - low) * i / (self.steps - 1)) ** 2 for i in range(self.steps))
 
 
-@register("path/cosine")
+@register("path/cosine", cite=CITE_IDDPM)
 @dataclass(frozen=True, kw_only=True)
 class Cosine(DiscretePath):
     """alpha-bar = cos^2 of (t + offset) / (1 + offset) * pi / 2, normalised at t = 0; no beta above 0.999."""
@@ -171,7 +187,7 @@ class Cosine(DiscretePath):
         )
 
 
-@register("path/sqrt")
+@register("path/sqrt", cite=CITE_DLM)
 @dataclass(frozen=True, kw_only=True)
 class Sqrt(DiscretePath):
     """alpha-bar = 1 - sqrt(t + offset), normalised at t = 0; noise rises fast first, for embedded words."""
@@ -186,7 +202,7 @@ class Sqrt(DiscretePath):
         return _betas_of(lambda t: 1 - math.sqrt(t + self.offset), self.steps, 0.999)
 
 
-@register("path/vp-continuous")
+@register("path/vp-continuous", cite=CITE_SDE)
 @dataclass(frozen=True, kw_only=True)
 class VPContinuous(Path):
     """The VP differential equation with rate beta linear from `first` to `last`: log alpha-bar is a parabola."""
@@ -206,7 +222,7 @@ class VPContinuous(Path):
         return 1.0
 
 
-@register("path/trigonometric")
+@register("path/trigonometric", cite=CITE_SIT)
 @dataclass(frozen=True, kw_only=True)
 class Trigonometric(Path):
     """alpha = cos, sigma = sin of pi t / 2 (SiT's GVP)."""
@@ -220,7 +236,7 @@ class Trigonometric(Path):
         return 1.0
 
 
-@register("path/flow")
+@register("path/flow", cite=CITE_RF)
 @dataclass(frozen=True, kw_only=True)
 class Flow(Path):
     """The straight line between data and noise: alpha = 1 - t, sigma = t (rectified flow, SiT's Linear)."""

@@ -21,6 +21,21 @@ from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.processes.paths import FLOOR, Level
 
+CITE_DDPM = "Ho, Jain, Abbeel. Denoising Diffusion Probabilistic Models. 2020. arXiv:2006.11239"
+CITE_SDE = (
+    "Song et al. Score-Based Generative Modeling through Stochastic Differential Equations. 2021. arXiv:2011.13456"
+)
+CITE_SIT = (
+    "Ma et al. SiT: Exploring Flow and Diffusion-based Generative Models with Scalable "
+    "Interpolant Transformers. 2024. arXiv:2401.08740"
+)
+CITE_RF = (
+    "Liu, Gong, Liu. Flow Straight and Fast: Learning to Generate and Transfer Data with "
+    "Rectified Flow. 2022. arXiv:2209.03003"
+)
+CITE_EDM = "Karras et al. Elucidating the Design Space of Diffusion-Based Generative Models. 2022. arXiv:2206.00364"
+CITE_PD = "Salimans, Ho. Progressive Distillation for Fast Sampling of Diffusion Models. 2022. arXiv:2202.00512"
+
 Pair = tuple[Tensor, Tensor]
 
 
@@ -56,7 +71,7 @@ def _solve(kind: Prediction, pred: Tensor, x: Tensor, level: Level) -> Pair:
     return (q * x - level.sigma * pred) / d, (level.alpha * pred - p * x) / d
 
 
-@register("prediction/eps")
+@register("prediction/eps", cite=CITE_DDPM)
 @dataclass(frozen=True, kw_only=True)
 class Eps:
     """The noise."""
@@ -68,7 +83,7 @@ class Eps:
         return (x - level.sigma * pred) / level.alpha.clamp(min=FLOOR), pred
 
 
-@register("prediction/score")
+@register("prediction/score", cite=CITE_SDE)
 @dataclass(frozen=True, kw_only=True)
 class Score:
     """The gradient of the log density: -noise / sigma, with sigma raised to FLOOR."""
@@ -93,7 +108,7 @@ class X0:
         return pred, (x - level.alpha * pred) / level.sigma.clamp(min=FLOOR)
 
 
-@register("prediction/v")
+@register("prediction/v", cite=CITE_PD)
 @dataclass(frozen=True, kw_only=True)
 class V:
     """alpha noise - sigma x0."""
@@ -105,7 +120,7 @@ class V:
         return _solve(self, pred, x, level)
 
 
-@register("prediction/flow")
+@register("prediction/flow", cite=CITE_RF)
 @dataclass(frozen=True, kw_only=True)
 class Velocity:
     """The path's velocity dx / dt, from data to noise; noise - x0 on the straight path."""
@@ -117,7 +132,7 @@ class Velocity:
         return _solve(self, pred, x, level)
 
 
-@register("prediction/flow-to-data")
+@register("prediction/flow-to-data", cite=CITE_SIT)
 @dataclass(frozen=True, kw_only=True)
 class VelocityToData:
     """The velocity with the other sign, x0 - noise on the straight path: what networks trained with t = 1 as data
@@ -130,7 +145,7 @@ class VelocityToData:
         return _solve(self, pred, x, level)
 
 
-@register("prediction/edm")
+@register("prediction/edm", cite=CITE_EDM)
 @dataclass(frozen=True, kw_only=True)
 class Preconditioned:
     """EDM's network F, with x0 = c_skip x + c_out F where x is the state over alpha. data: standard deviation of x0.

@@ -20,6 +20,10 @@ from torch import Tensor
 from frisket.core.errors import check
 from frisket.core.registry import register
 
+CITE_MDLM = "Sahoo et al. Simple and Effective Masked Diffusion Language Models. 2024. arXiv:2406.07524"
+CITE_MD4 = "Shi et al. Simplified and Generalized Masked Diffusion for Discrete Data. 2024. arXiv:2406.04329"
+CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
+
 LEAST = 1e-6  # times are raised to this before a division by m
 
 
@@ -58,7 +62,7 @@ class Schedule(ABC):
         return (low + high) / 2
 
 
-@register("schedule/linear")
+@register("schedule/linear", cite=CITE_MD4)
 @dataclass(frozen=True, kw_only=True)
 class Linear(Schedule):
     """m = t."""
@@ -70,7 +74,7 @@ class Linear(Schedule):
         return torch.ones_like(t, dtype=torch.float64)
 
 
-@register("schedule/log-linear")
+@register("schedule/log-linear", cite=CITE_MDLM)
 @dataclass(frozen=True, kw_only=True)
 class LogLinear(Schedule):
     """m = (1 - eps) t, MDLM's default; the weight is 1 / t whatever eps."""
@@ -87,7 +91,7 @@ class LogLinear(Schedule):
         return torch.full_like(t, 1 - self.eps, dtype=torch.float64)
 
 
-@register("schedule/polynomial")
+@register("schedule/polynomial", cite=CITE_MD4)
 @dataclass(frozen=True, kw_only=True)
 class Polynomial(Schedule):
     """m = t^power; the weight is power / t."""
@@ -104,7 +108,7 @@ class Polynomial(Schedule):
         return self.power * t.to(torch.float64).clamp(min=LEAST) ** (self.power - 1)
 
 
-@register("schedule/cosine")
+@register("schedule/cosine", cite=CITE_MASKGIT)
 @dataclass(frozen=True, kw_only=True)
 class Cosine(Schedule):
     """m = sin(pi t / 2), that is cos of the share already known: MaskGIT and MD4."""
@@ -116,7 +120,7 @@ class Cosine(Schedule):
         return torch.cos(t.to(torch.float64) * (math.pi / 2)) * (math.pi / 2)
 
 
-@register("schedule/cosine-visible")
+@register("schedule/cosine-visible", cite=CITE_MDLM)
 @dataclass(frozen=True, kw_only=True)
 class CosineVisible(Schedule):
     """m = (1 - eps) (1 - cos(pi t / 2)): MDLM's cosine, slow at the data end."""
@@ -133,7 +137,7 @@ class CosineVisible(Schedule):
         return (1 - self.eps) * torch.sin(t.to(torch.float64) * (math.pi / 2)) * (math.pi / 2)
 
 
-@register("schedule/squared-cosine")
+@register("schedule/squared-cosine", cite=CITE_MDLM)
 @dataclass(frozen=True, kw_only=True)
 class SquaredCosine(Schedule):
     """m = (1 - eps) sin^2(pi t / 2)."""
@@ -150,7 +154,7 @@ class SquaredCosine(Schedule):
         return (1 - self.eps) * torch.sin(t.to(torch.float64) * math.pi) * (math.pi / 2)
 
 
-@register("schedule/exponential")
+@register("schedule/exponential", cite=CITE_MDLM)
 @dataclass(frozen=True, kw_only=True)
 class Exponential(Schedule):
     """m = 1 - exp(-total t): noise comes at a constant rate (MDLM's "linear")."""
@@ -167,7 +171,7 @@ class Exponential(Schedule):
         return self.noise * torch.exp(-self.noise * t.to(torch.float64))
 
 
-@register("schedule/geometric")
+@register("schedule/geometric", cite=CITE_MDLM)
 @dataclass(frozen=True, kw_only=True)
 class Geometric(Schedule):
     """m = 1 - exp(-sigma), sigma from sigma_min to sigma_max in equal ratios. m(0) is about sigma_min, not 0."""
@@ -191,7 +195,7 @@ class Geometric(Schedule):
         return self.sigma_min ** (1 - t) * self.sigma_max**t
 
 
-@register("schedule/shrunk")
+@register("schedule/shrunk", cite=CITE_MD4)
 @dataclass(frozen=True, kw_only=True)
 class Shrunk(Schedule):
     """(1 - 2 eps) m + eps of another schedule: MD4's distance from both ends."""

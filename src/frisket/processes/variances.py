@@ -21,6 +21,9 @@ from torch import Tensor
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 
+CITE_DDPM = "Ho, Jain, Abbeel. Denoising Diffusion Probabilistic Models. 2020. arXiv:2006.11239"
+CITE_IDDPM = "Nichol, Dhariwal. Improved Denoising Diffusion Probabilistic Models. 2021. arXiv:2102.09672"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Moments:
@@ -54,7 +57,7 @@ def _plain(pred: Tensor, x: Tensor) -> tuple[Tensor, None]:
     return pred, None
 
 
-@register("variance/fixed-small")
+@register("variance/fixed-small", cite=CITE_DDPM)
 @dataclass(frozen=True, kw_only=True)
 class FixedSmall:
     """The posterior's variance."""
@@ -72,7 +75,7 @@ class FixedSmall:
         return 0
 
 
-@register("variance/fixed-large")
+@register("variance/fixed-large", cite=CITE_DDPM)
 @dataclass(frozen=True, kw_only=True)
 class FixedLarge:
     """The step's own noise; at s = 0 the lower bound."""
@@ -90,7 +93,7 @@ class FixedLarge:
         return 0
 
 
-@register("variance/learned-range")
+@register("variance/learned-range", cite=CITE_IDDPM)
 @dataclass(frozen=True, kw_only=True)
 class LearnedRange:
     """The second half of the channels, v in about [-1, 1], puts the log variance at (v + 1) / 2 between the bounds.

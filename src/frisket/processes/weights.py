@@ -20,6 +20,11 @@ from frisket.core.registry import register
 from frisket.processes.paths import FLOOR, Level
 from frisket.processes.predictions import Prediction, Velocity, determinant
 
+CITE_EDM = "Karras et al. Elucidating the Design Space of Diffusion-Based Generative Models. 2022. arXiv:2206.00364"
+CITE_PD = "Salimans, Ho. Progressive Distillation for Fast Sampling of Diffusion Models. 2022. arXiv:2202.00512"
+CITE_MINSNR = "Hang et al. Efficient Diffusion Training via Min-SNR Weighting Strategy. 2023. arXiv:2303.09556"
+CITE_VDM = "Kingma et al. Variational Diffusion Models. 2021. arXiv:2107.00630"
+
 
 class Weight(Protocol):
     """A registered value ("weight/...")."""
@@ -62,7 +67,7 @@ class Like:
         return (determinant(self.prediction, level) / determinant(prediction, level)) ** 2
 
 
-@register("weight/min-snr")
+@register("weight/min-snr", cite=CITE_MINSNR)
 @dataclass(frozen=True, kw_only=True)
 class MinSNR:
     """min(SNR, gamma) on the x0 loss."""
@@ -77,7 +82,7 @@ class MinSNR:
         return _from_x0(_snr(level).clamp(max=self.gamma), prediction, level)
 
 
-@register("weight/truncated-snr")
+@register("weight/truncated-snr", cite=CITE_PD)
 @dataclass(frozen=True, kw_only=True)
 class TruncatedSNR:
     """max(SNR, least) on the x0 loss."""
@@ -92,10 +97,10 @@ class TruncatedSNR:
         return _from_x0(_snr(level).clamp(min=self.least), prediction, level)
 
 
-@register("weight/edm")
+@register("weight/edm", cite=CITE_EDM)
 @dataclass(frozen=True, kw_only=True)
 class EDMWeight:
-    """1 / SNR-free weight of EDM: 1 / level^2 + 1 / data^2 on the x0 loss; exactly 1 on the EDM prediction."""
+    """EDM: 1 / level^2 + 1 / data^2 on the x0 loss, which is exactly 1 on the EDM prediction."""
 
     data: float = 0.5
 
@@ -107,7 +112,7 @@ class EDMWeight:
         return _from_x0(_snr(level) + self.data**-2, prediction, level)
 
 
-@register("weight/likelihood")
+@register("weight/likelihood", cite=CITE_VDM)
 @dataclass(frozen=True, kw_only=True)
 class Likelihood:
     """-SNR'(t) / 2 on the x0 loss: the continuous variational bound, up to constants."""
