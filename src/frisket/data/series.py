@@ -25,7 +25,7 @@ from frisket.data.files import Skips, check_split
 from frisket.data.tables import read_columns
 from frisket.data.windows import WindowSource
 
-PRICES = ("IBM", "AAPL", "MSFT", "XRX", "^GSPC", "^IXIC")  # the columns of Stocks.csv without gaps
+PRICES = ("IBM", "AAPL", "MSFT", "XRX", "ADBE", "^GSPC", "^IXIC")  # the columns of Stocks.csv that begin with it
 
 
 @register("data/sines")
@@ -71,8 +71,8 @@ class SineSource:
 class Series:
     """Windows of a real series, `x` float32 (b, c, length), oldest first; the first 80 % of time trains.
 
-    name: "goog" (1,047 trading days of one share: open, high, low, close, volume, adjusted close), "stocks" (month by month
-    since 1990, the six columns without gaps), "msft" (57 trading days, so test windows are at most 12 long) or "eeg" (800 samples of 4
+    name: "goog" (1,047 trading days of one share: open, high, low, close, volume, adjusted close), "stocks" (391 months
+    since 1990, the seven columns that begin then), "msft" (65 trading days, so a test window is at most 13 long) or "eeg" (800 samples of 4
     channels). view: "levels", or "returns" for log(x[j] / x[j-1]), which takes the drift of prices away.
     """
 

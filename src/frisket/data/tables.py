@@ -17,7 +17,8 @@ def read_columns(path: Path, columns: Sequence[str], skips: Skips) -> tuple[tupl
     """The chosen columns' names and their values, float64 (rows, columns), in file order.
 
     columns: names (numbers as strings when the file has no header); empty takes every column whose first value is a
-    number. A row with a missing, non-numeric or non-finite value is broken: noted in `skips` and left out.
+    number. A row that is blank in all chosen columns is no observation and is left out; one with a missing, non-numeric or
+    non-finite value is broken: noted in `skips` and left out.
     Raises `FrisketError` on an unknown column, too many broken rows, or no good row.
     """
     names, rows = _rows(path)
@@ -35,6 +36,8 @@ def read_columns(path: Path, columns: Sequence[str], skips: Skips) -> tuple[tupl
         raise FrisketError(f"csv: {str(path)!r} has no numeric column (columns: {', '.join(names)})")
     values = []
     for line, cells in _chain(first, rows):
+        if all(k >= len(cells) or not cells[k].strip() for k in chosen):
+            continue
         try:
             row = [float(cells[k]) for k in chosen]
             if not all(map(math.isfinite, row)):
