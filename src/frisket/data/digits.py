@@ -18,7 +18,7 @@ from frisket.data.base import Batch, Info, Split
 @register("data/digits")
 @dataclass(frozen=True, kw_only=True)
 class Digits:
-    """Images float32 (b, 1, 8, 8) in [0, 1] with `label` 0..9. Every fifth image of a fixed shuffle is the test split."""
+    """Images float32 (b, 1, 8, 8) in [0, 1] with `label` 0..9; every fifth of a fixed shuffle is the test split."""
 
     def open(self, split: Split = "train") -> DigitsSource:
         check(split in ("train", "test"), "split", split, "'train' or 'test'")
