@@ -42,30 +42,40 @@ class Group:
 def tags(task: nn.Module, learning: Mapping[str, nn.Module]) -> dict[str, Tag]:
     """The tag of every parameter that learns, by its name in `task`; every other parameter is frozen in place.
 
-    A parameter may carry `optimiser_group` ("hidden", "embedding", "head", "vector") and `lr_scale`; without them a
-    matrix is hidden unless it is an embedding's or sits in a module named head, final, embed or embedder.
-    Raises `FrisketError` if nothing learns.
+    A module may say the role of its parameters as `marks` (name -> an object with `role`), and a parameter may carry
+    `lr_scale`. Without a mark a matrix is hidden unless it is an embedding's or sits in a module named head, final,
+    embed or embedder. Raises `FrisketError` if nothing learns.
     """
     learns = {id(p) for module in learning.values() for p in module.parameters() if p.requires_grad}
     flat = {id(p) for m in task.modules() if isinstance(m, FLAT) for p in m.parameters(recurse=False)}
+    roles = {
+        id(p): mark.role
+        for m in task.modules()
+        for name, mark in getattr(m, "marks", {}).items()
+        if (p := m._parameters.get(name)) is not None
+    }
     out = {}
     for name, p in task.named_parameters():
         if id(p) not in learns:
             p.requires_grad_(False)
             continue
-        kind = getattr(p, "optimiser_group", None) or _kind(name, p, id(p) in flat)
-        out[name] = Tag(hidden=kind == "hidden", decay=kind != "vector", scale=float(getattr(p, "lr_scale", 1.0)))
+        role = roles.get(id(p)) or _role(name, p, id(p) in flat)
+        hidden = role in ("matrix", "modulation") and p.ndim == 2
+        decays = role not in ("vector", "embedding", "table")
+        out[name] = Tag(hidden=hidden, decay=decays, scale=float(getattr(p, "lr_scale", 1.0)))
     if not out:
         raise FrisketError("the task has no parameter that learns")
     return out
 
 
-def _kind(name: str, p: Tensor, embedding: bool) -> str:
+def _role(name: str, p: Tensor, embedding: bool) -> str:
+    """The role of a parameter that no module marked."""
     if p.ndim < 2:
         return "vector"
+    if embedding:
+        return "embedding"
     ends = ("head", "final", "embed", "embedder", "embedders", "embedding", "null")
-    outside = embedding or p.ndim != 2 or any(part in ends for part in name.split("."))
-    return "embedding" if outside else "hidden"
+    return "input" if p.ndim != 2 or any(part in ends for part in name.split(".")) else "matrix"
 
 
 def groups(task: nn.Module, tagged: Mapping[str, Tag]) -> list[Group]:
@@ -105,7 +115,7 @@ def _check(lr: float, decay: float, betas: Sequence[float]) -> None:
 @register("optimiser/adamw")
 @dataclass(frozen=True, kw_only=True)
 class AdamW:
-    """AdamW; decay on matrices only, not on biases, norms and other vectors."""
+    """AdamW; decay on weights only, not on biases, norms and look-up tables."""
 
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.99)
