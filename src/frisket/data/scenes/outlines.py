@@ -17,7 +17,7 @@ from torch import Tensor
 from frisket.data.base import Split
 from frisket.data.scenes.store import Arrays, digest, stored
 
-LEVEL = 0.45
+LEVEL = 0.38
 ENLARGE = 4
 STEP = 0.6  # of the 8x8 grid: length of an edge
 GRID = 4096  # vertices are multiples of 1 / GRID, so that their hash is the same on every machine
