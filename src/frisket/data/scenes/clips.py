@@ -58,7 +58,7 @@ def clip(scene: Scene, frames: int, actions: Sequence[str] = (), actor: int = 0,
 def paths(
     table: Table, frames: int, actions: Int[Tensor, "b g"] | None = None, actor: int = 0, stride: float = STRIDE
 ) -> Float[Tensor, "b f k 2"]:
-    """Centres of all objects in all frames; with actions (b, frames - 1) the actor obeys them and stops at the border."""
+    """Centres of all objects in all frames. With actions (b, frames - 1) the actor obeys and stops at the border."""
     steps = [table.at(f).objects for f in range(frames)]
     out = torch.stack([torch.stack([o["x"], o["y"]], -1) for o in steps], 1)
     if actions is None:

@@ -1,8 +1,8 @@
 """Exact anti-aliasing: the share of every pixel's area that lies inside an outline, for many outlines at once.
 
-Each edge is cut at pixel borders; a piece inside one pixel adds its signed trapezoid to that pixel and its height to all
-pixels right of it, which one cumulative sum per row collects (as font rasterisers do). The result is the box filter of
-the polygon, with no sampling error at any size; it is rounded to 1 / 1024, so that "untouched" is exactly zero.
+Each edge is cut at pixel borders; a piece inside one pixel adds its signed trapezoid to that pixel and its height to
+all pixels right of it, which one cumulative sum per row collects (as font rasterisers do). The result is the box filter
+of the polygon, with no sampling error at any size; it is rounded to 1 / 1024, so that "untouched" is exactly zero.
 Shapes: e edges, n outlines, h w pixels.
 """
 
@@ -16,7 +16,7 @@ LEVELS = 1024
 
 
 def coverage(edges: Float[Tensor, "e 4"], owner: Int[Tensor, "e"], n: int, size: tuple[int, int]) -> Tensor:
-    """float32 (n, h, w) in [0, 1]. edges: x0 y0 x1 y1 in pixels, from the top left corner; owner: the outline of each."""
+    """float32 (n, h, w) in [0, 1]. edges: x0 y0 x1 y1 in pixels from the top left corner; owner: outline of each."""
     h, w = size
     x, y, dy, owner = _cut_rows(edges, owner, h)
     column, mean, dy, piece = _cut_columns(x, dy, w)
@@ -41,7 +41,7 @@ def _cut_rows(edges: Tensor, owner: Tensor, h: int) -> tuple[Tensor, Tensor, Ten
     x0, y0, x1, y1 = edges.unbind(1)
     low, high = torch.minimum(y0, y1), torch.maximum(y0, y1)
     first, last = low.floor().clamp(0, h), high.ceil().clamp(0, h)
-    span, row = _expand(first.long(), (last - first).long())
+    span, row = _expand(first.long(), (last - first).long() * (y0 != y1))  # level edges bound no area
     x0, y0, x1, y1, low, high = (v[span] for v in (x0, y0, x1, y1, low, high))
     top, bottom = torch.maximum(low, row), torch.minimum(high, row + 1)
     slope = (x1 - x0) / (y1 - y0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from frisket.core import random
-from frisket.core.errors import check, unknown
+from frisket.core.errors import FrisketError, check, unknown
 from frisket.data.scenes.draw import Dial, draw_scene
 from frisket.data.scenes.layers import layers
 from frisket.data.scenes.scene import Ground, Object, Scene, by_depth
@@ -111,7 +111,7 @@ def draw_change(scene: Scene, seed: int, verbs: Sequence[str] = VERBS, dial: Dia
         change = Change(verb=verb, which=which, to=to)
         if instruction(scene, change) != instruction(scene, replace(change, to=scene.objects[which])):
             return change
-    raise check_failed(verb, dial)
+    raise FrisketError(f"no scene of {dial} offers another value for the edit {verb!r}")
 
 
 def pair(scene: Scene, change: Change, size: tuple[int, int]) -> Pair:
@@ -130,12 +130,6 @@ def pair(scene: Scene, change: Change, size: tuple[int, int]) -> Pair:
         before=image[0], after=image[1], unchanged=~touched[None],
         instruction=instruction(scene, change), scenes=(scene, after),
     )  # fmt: skip
-
-
-def check_failed(verb: str, dial: Dial) -> Exception:
-    from frisket.core.errors import FrisketError
-
-    return FrisketError(f"no scene of {dial} offers another value for the edit {verb!r}")
 
 
 def _call(o: Object) -> str:

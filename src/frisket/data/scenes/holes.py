@@ -45,16 +45,14 @@ def strokes(seed: int, ids: Int[Tensor, "b"], size: tuple[int, int], area: float
     return _nearest(far, area).view(-1, 1, h, w)
 
 
-def object_holes(
-    l: Layers, seed: int, ids: Int[Tensor, "b"], area: float | None = None
-) -> Bool[Tensor, "b 1 h w"]:
+def object_holes(lay: Layers, seed: int, ids: Int[Tensor, "b"], area: float | None = None) -> Bool[Tensor, "b 1 h w"]:
     """The seen part of one object a row, drawn at random among those seen; grown or shrunk evenly to `area` if given.
 
     Raises `FrisketError` if a row shows no object.
     """
     if area is not None:
         _check_area(area)
-    seen = l.visible > 0.5
+    seen = lay.visible > 0.5
     able = seen.flatten(2).any(-1)
     check(bool(able.any(1).all()), "scenes", "one without a visible object", "scenes that show an object")
     u = random.uniform(random.key(seed, ids, random.hash_text("holes/object")), 1)[:, 0]
@@ -63,7 +61,7 @@ def object_holes(
     own = seen[torch.arange(len(u)), which]
     if area is None:
         return own[:, None]
-    return _nearest(_signed(own).flatten(1), area).view(-1, 1, *l.size)
+    return _nearest(_signed(own).flatten(1), area).view(-1, 1, *lay.size)
 
 
 def _check_area(area: float) -> None:

@@ -63,7 +63,7 @@ def outlines() -> Outlines:
 
 @cache
 def instances(split: Split) -> tuple[Tensor, ...]:
-    """Digit instances of a split for each class 0..9, in a fixed shuffled order. The splits are those of `data/digits`."""
+    """Digit instances of a split by class 0..9, in a fixed shuffled order. The splits are those of `data/digits`."""
     labels = outlines().labels.numpy()
     order = np.random.default_rng(0).permutation(len(labels))
     test = np.arange(len(order)) % 5 == 4
@@ -88,7 +88,8 @@ def _trace(images: np.ndarray) -> list[list[np.ndarray]]:
     x = torch.nn.functional.pad(torch.from_numpy(images), (2, 2, 2, 2))
     x = torch.nn.functional.interpolate(x, scale_factor=ENLARGE, mode="bicubic", align_corners=False)
     z = (x / x.amax((2, 3), keepdim=True))[:, 0].to(torch.float64).numpy()
-    return [[_resample(p) for p in contour_generator(z=one).lines(LEVEL) if _long(p)] for one in z]
+    found = [[np.asarray(p) for p in contour_generator(z=one).lines(LEVEL)] for one in z]
+    return [[_resample(p) for p in loops if _long(p)] for loops in found]
 
 
 def _long(points: np.ndarray) -> bool:
@@ -148,7 +149,7 @@ def _shape(number: int) -> list[np.ndarray]:
         x0 = np.cos(0.7)  # the inner arc meets the outer one at both tips
         radius = np.hypot(x0 - 0.45, np.sin(0.7))
         tip = np.arctan2(np.sin(0.7), x0 - 0.45)
-        inner = _circle(radius, 34, -tip, -(2 * np.pi - 2 * tip))[1:-1] + [0.45, 0]
+        inner = _circle(radius, 34, -tip, -(2 * np.pi - 2 * tip))[1:-1] + np.array([0.45, 0])
         return [np.concatenate([outer, inner])]
     if number == 9:
         return [np.array([[-1, -0.3], [0.1, -0.3], [0.1, -0.85], [1, 0], [0.1, 0.85], [0.1, 0.3], [-1, 0.3]])]

@@ -7,6 +7,7 @@ clockwise as seen. Depth: 0 at the eye, 1 at the ground. Velocities in units a f
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from frisket.core.errors import check
 from frisket.data.base import Split
@@ -103,7 +104,7 @@ class Scene:
 
     def __post_init__(self):
         depths = [o.depth for o in self.objects]
-        check(all(a < b for a, b in zip(depths, depths[1:], strict=False)), "scene.objects", depths, "nearest first")
+        check(all(a < b for a, b in pairwise(depths)), "scene.objects", depths, "nearest first")
         check(self.aspect > 0, "scene.aspect", self.aspect, "positive")
 
     @property

@@ -17,16 +17,16 @@ TRIES = 6  # candidates per wanted point; the thinnest outlines fill about a fif
 PLASTIC = 1.324717957244746  # the two-dimensional golden ratio: powers of its inverse spread points evenly
 
 
-def voxels(l: Layers, slices: int | None = None) -> Float[Tensor, "b d h w"]:
+def voxels(lay: Layers, slices: int | None = None) -> Float[Tensor, "b d h w"]:
     """Occupied share of every voxel in [0, 1]. Depth 0..1 is cut in `slices` (as many as the shorter side)."""
-    d = slices or min(l.size)
+    d = slices or min(lay.size)
     low = torch.arange(d, dtype=torch.float64) / d
-    near = l.table.objects["depth"][..., None]
-    far = (near + l.table.objects["size"][..., None]).clamp(max=1.0)
+    near = lay.table.objects["depth"][..., None]
+    far = (near + lay.table.objects["size"][..., None]).clamp(max=1.0)
     share = ((torch.minimum(far, low + 1 / d) - torch.maximum(near, low)) * d).clamp(0, 1).float()  # (b, k, d)
-    empty = torch.ones(len(l.table), d, *l.size)
-    for j in range(l.cover.shape[1]):
-        empty *= 1 - share[:, j, :, None, None] * l.cover[:, j, None]
+    empty = torch.ones(len(lay.table), d, *lay.size)
+    for j in range(lay.cover.shape[1]):
+        empty *= 1 - share[:, j, :, None, None] * lay.cover[:, j, None]
     return 1 - empty
 
 

@@ -1,4 +1,4 @@
-"""The set as data: `scenes` gives images with labels and captions, `clips` gives videos with actions. Endless in training.
+"""The set as data: `scenes` gives images with labels and captions, `clips` videos with actions. Endless in training.
 
 Every item is a function of (seed, id, split): any id in [0, 2^31) can be asked for at any time. Test scenes show other
 handwritten digits than training scenes.
@@ -83,7 +83,8 @@ class ScenesSource:
     """One split of `Scenes`."""
 
     def __init__(self, config: Scenes, split: Split):
-        self.config, self.split = config, split
+        self.config = config
+        self.split: Split = split
         sizes = config.aspects or (config.size,)
         self.canvas = max(h for h, _ in sizes), max(w for _, w in sizes)
         self.most = config.arrange.most(config.dial.objects[1])
@@ -171,7 +172,8 @@ class ClipsSource:
     """One split of `Clips`."""
 
     def __init__(self, config: Clips, split: Split):
-        self.config, self.split = config, split
+        self.config = config
+        self.split: Split = split
         self.info = Info(
             kind="video", shape=(3, config.frames, *config.size), size=SIZE, classes=CLASSES,
             digest=content(config, split), extra={"dial": to_config(config.dial), "actions": list(ACTIONS)},

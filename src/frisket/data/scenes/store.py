@@ -1,4 +1,4 @@
-"""Computed arrays kept on disk as .npz: in `$FRISKET_CACHE`, or `~/.cache/frisket`. Never pickled, written atomically."""
+"""Computed arrays kept as .npz in `$FRISKET_CACHE`, or `~/.cache/frisket`. Never pickled; written atomically."""
 
 from __future__ import annotations
 

@@ -68,7 +68,12 @@ def medley(seed: int, index: int, split: Split, shots: int = 3, dial: Dial = CAS
 def parse_shot(caption: str) -> ShotWords:
     """What a shot's caption says. Raises `FrisketError` outside the grammar of the module's example."""
     parts = caption.replace(",", " ,").split()
-    check(len(parts) == 6 and parts[2] == "moves" and parts[4] == ",", "shot caption", caption, "SIZE NAME moves WAY, LIGHT")
+    check(
+        len(parts) == 6 and parts[2] == "moves" and parts[4] == ",",
+        "shot caption",
+        caption,
+        "SIZE NAME moves WAY, LIGHT",
+    )
     for word, known in zip([parts[i] for i in (0, 1, 3, 5)], (RADII, CLASSES, DIRECTIONS, LIGHTS), strict=True):
         if word not in known:
             raise unknown("word", word, known)
@@ -83,7 +88,9 @@ def _some(shots: int) -> int:
 def _shot(scene: Scene, seed: int, index: int, number: int) -> Shot:
     key = random.key(seed, torch.tensor([index]), random.hash_text(f"shot/{scene.split}"), number)
     u = random.uniform(key, 5)[0].tolist()
-    size, way, light = (_choose(v, words) for v, words in zip(u, (tuple(RADII), DIRECTIONS, tuple(LIGHTS)), strict=False))
+    size, way, light = (
+        _choose(v, words) for v, words in zip(u, (tuple(RADII), DIRECTIONS, tuple(LIGHTS)), strict=False)
+    )
     centre = ((u[3] - 0.5) * 0.3, (u[4] - 0.5) * 0.3)
     hero = replace(scene.objects[0], size=RADII[size], centre=centre, velocity=(0.0, 0.0))
     shown = replace(scene, objects=(hero,), light=replace(scene.light, level=LIGHTS[light]))

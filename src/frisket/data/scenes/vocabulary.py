@@ -1,7 +1,7 @@
 """Every name that a scene can use: classes, colours, grounds, textures, sizes, places. A name's position is its id.
 
-Object colours are vivid, grounds are muted or dark, so any object stands out on any ground. No word has two roles, which
-is what lets `parse` read captions that leave facts out.
+Object colours are vivid, grounds are muted or dark, so any object stands out on any ground. No word has two roles,
+which is what lets `parse` read captions that leave facts out.
 """
 
 from __future__ import annotations

@@ -17,9 +17,7 @@ from torch import Tensor
 
 from frisket.core.errors import FrisketError, check, unknown
 from frisket.data.scenes.scene import Object, Scene
-from frisket.data.scenes.vocabulary import (
-    CLASSES, COLOURS, GROUNDS, PLACES, SIZE_LIMITS, SIZES, TEXTURES,
-)  # fmt: skip
+from frisket.data.scenes.vocabulary import CLASSES, COLOURS, GROUNDS, PLACES, SIZE_LIMITS, SIZES, TEXTURES
 
 FACTS = ("size", "colour", "texture", "place", "ground")
 SIMPLE = tuple(dict.fromkeys(word for place in PLACES for word in place.split()))
@@ -134,7 +132,7 @@ def longest(objects: int) -> int:
     return 8 * objects + 2
 
 
-def caption_ids(captions: Sequence[str], length: int) -> Int[Tensor, "b {length}"]:
+def caption_ids(captions: Sequence[str], length: int) -> Int[Tensor, "b n"]:
     """Word ids, 0 behind the end. Raises `FrisketError` on an unknown word or a caption longer than `length`."""
     rows = []
     for caption in captions:
