@@ -11,7 +11,16 @@ from frisket.models.backbones.transformer import Transformer
 from frisket.models.block import Block, repeat
 from frisket.models.doors import Door
 from frisket.models.init import (
-    Constant, Normal, Uniform, Xavier, build_real, init_weights, linear, marks_of, materialise, parameter_groups,
+    Constant,
+    Normal,
+    Uniform,
+    Xavier,
+    build_real,
+    init_weights,
+    linear,
+    marks_of,
+    materialise,
+    parameter_groups,
 )  # fmt: skip
 from frisket.models.layers.embedders import ClassIds
 

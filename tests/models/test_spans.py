@@ -32,7 +32,10 @@ def test_handlers_wrap_their_run_and_nest():
         return lambda call, args, step: (*call((*args[0], f"<{name}")), f"{name}>")
 
     chain = Chain()
-    with use_step(STEP), install(chain, {"blocks[1:3]": bracket("b"), "blocks[0:4]": bracket("a"), "blocks[4:5]": bracket("c")}):
+    with (
+        use_step(STEP),
+        install(chain, {"blocks[1:3]": bracket("b"), "blocks[0:4]": bracket("a"), "blocks[4:5]": bracket("c")}),
+    ):
         assert chain() == ("<a", 0, "<b", 1, 2, "b>", 3, "a>", "<c", 4, "c>")
     assert chain() == (0, 1, 2, 3, 4)
 

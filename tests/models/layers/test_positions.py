@@ -11,7 +11,14 @@ from frisket.models.grid import Grid
 from frisket.models.init import build_real
 from frisket.models.layers.base import Sizes
 from frisket.models.layers.positions import (
-    Learned, NoPositions, RelativeBias, Rotary, SinCos, rotary_angles, rotate, sincos,
+    Learned,
+    NoPositions,
+    RelativeBias,
+    Rotary,
+    SinCos,
+    rotary_angles,
+    rotate,
+    sincos,
 )  # fmt: skip
 from frisket.models.tokens import Tags
 
