@@ -22,7 +22,7 @@ from frisket.core.errors import check, unknown
 from frisket.core.registry import lookup, names
 from frisket.core.step import Step
 from frisket.data.base import Batch, Data, Source, Stream
-from frisket.evaluation.features.base import Extracted, Extractor, Features, extract
+from frisket.evaluation.features.base import Extractor, Features, extract
 from frisket.evaluation.features.classifier import Classifier
 from frisket.evaluation.measures import Measure, measured, plain_value
 from frisket.processes.base import Process
