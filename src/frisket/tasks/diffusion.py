@@ -78,7 +78,9 @@ class DiffusionTask(nn.Module):
         self.reads = conditions_of(model)
         for name in (*self.readers, *config.drops):
             if name not in self.reads:
-                raise FrisketError(f"the model reads no condition {name!r} (it reads: {', '.join(self.reads) or 'none'})")
+                raise FrisketError(
+                    f"the model reads no condition {name!r} (it reads: {', '.join(self.reads) or 'none'})"
+                )
         self.objectives: list[Objective] = [o.build(model) for o in config.objectives]
         self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
         self.fixed = ("codec",)

@@ -144,7 +144,12 @@ def network(shape: tuple[int, ...], classes: int, width: int, seed: int) -> nn.S
         channels, size = width, max(shape[1:])
         while size > 4:
             out = min(2 * channels, wide)
-            layers += [nn.Conv2d(channels, out, 3, padding=1), nn.GroupNorm(1, out), nn.SiLU(), nn.MaxPool2d(2, ceil_mode=True)]
+            layers += [
+                nn.Conv2d(channels, out, 3, padding=1),
+                nn.GroupNorm(1, out),
+                nn.SiLU(),
+                nn.MaxPool2d(2, ceil_mode=True),
+            ]
             channels, size = out, (size + 1) // 2
         flat = channels * math.prod(_shrunk(s, max(shape[1:])) for s in shape[1:])
         layers += [nn.Flatten(), nn.Linear(flat, wide), nn.SiLU()]
