@@ -156,7 +156,7 @@ def test_round_trip_of_a_full_config():
 
 def test_errors_name_what_is_wrong():
     with pytest.raises(FrisketError, match=r"process\.shift"):
-        Gaussian(shift=0)
+        Gaussian(shift=0.0)
     with pytest.raises(FrisketError, match="shape"):
         Gaussian().loss(Output(torch.zeros(4, 6, 5, 5)), Gaussian().corrupt(X0, T, NOISE))
     with pytest.raises(FrisketError, match=r"estimate\.x0"):

@@ -9,7 +9,7 @@ T = torch.tensor([0.5, 0.25])
 
 
 def test_bound_is_rate_over_hidden_also_for_one_time_an_element():
-    schedule = Polynomial(power=2)
+    schedule = Polynomial(power=2.0)
     assert torch.allclose(Bound().on(schedule, T, HIDDEN, COUNTS), torch.tensor([[4.0], [8.0]]))
     each = T[:, None].expand(2, 4)
     assert torch.allclose(Bound().on(schedule, each, HIDDEN, COUNTS)[:, 0], torch.tensor([4.0, 8.0]))

@@ -1,10 +1,12 @@
+from dataclasses import dataclass
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frisket.core import FrisketError, Step, from_config, lookup, names, to_config
-from frisket.processes.makers import Blocks, Box, Frames, Instance, Prefix, Random
+from frisket.core import FrisketError, Step, from_config, lookup, names, override, register, to_config
+from frisket.processes.makers import Blocks, Box, Frames, Instance, Maker, Prefix, Random
 from frisket.processes.shapes import Blobs, Strokes
 
 STEP = Step(seed=2, sample=torch.arange(6))
@@ -104,6 +106,17 @@ def test_known_of_a_state():
     assert known.where.shape == (6, 1, 8, 8)
     assert torch.equal(known.impose(torch.zeros_like(x0)), x0 * known.where)
     assert Random().known(torch.zeros(6, 10, dtype=torch.long), STEP, channels=False).where.shape == (6, 10)
+
+
+@register("test-holder/of-a-maker")
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    known: Maker | None = None
+
+
+def test_an_empty_slot_is_filled_by_name():
+    assert override(Holder(), "known", "box").known == Box()
+    assert override(Holder(known=Box()), "known", "none").known is None
 
 
 def test_bad_values_are_named():

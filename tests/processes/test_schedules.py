@@ -74,7 +74,7 @@ def test_the_bound_of_a_uniform_model_depends_on_the_ends_only(name):
 def test_closed_forms():
     t = torch.tensor([0.1, 0.5, 0.8], dtype=torch.float64)
     assert torch.allclose(LogLinear().weight(t) * t, torch.ones_like(t))
-    assert torch.allclose(Polynomial(power=3).weight(t), 3 / t)
+    assert torch.allclose(Polynomial(power=3.0).weight(t), 3 / t)
     assert torch.allclose(Cosine().hidden(t), torch.cos(torch.pi / 2 * (1 - t)))
     assert torch.allclose(Shrunk(eps=0.01).hidden(t), 0.98 * t + 0.01)
     assert torch.allclose(LogLinear().total(t), -torch.log1p(-0.999 * t))
@@ -89,6 +89,6 @@ def test_round_trip(name):
 
 def test_bad_values_are_named():
     with pytest.raises(FrisketError, match=r"schedule\.power"):
-        Polynomial(power=0)
+        Polynomial(power=0.0)
     with pytest.raises(FrisketError, match="sigma_min"):
         Geometric(sigma_min=2.0, sigma_max=1.0)
