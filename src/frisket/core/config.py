@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from inspect import isabstract
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from frisket.core.errors import FrisketError, unknown
@@ -140,4 +141,4 @@ def _read(new: Any, held: Any, hint: Any, full: str) -> Any:
 
 
 def _is_part_slot(hint: Any) -> bool:
-    return any(getattr(k, "_is_protocol", False) for k in (get_args(hint) or (hint,)))
+    return any(getattr(k, "_is_protocol", False) or isabstract(k) for k in (get_args(hint) or (hint,)))
