@@ -35,7 +35,7 @@ class DiffusersGrid:
     options: dict[str, Any] = field(default_factory=dict)
     spacing: dict[str, Any] = field(default_factory=dict)
 
-    def times(self, steps: int, process: Process) -> Float[Tensor, "moves+1"]:
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
         times = times_of(self.open(steps))
         if bool((times[1:] >= times[:-1]).any()):
             raise FrisketError(f"{self.scheduler} visits a time twice, which this loop cannot; take another scheduler")
