@@ -13,7 +13,7 @@ def test_files_come_in_order_of_their_relative_path_without_hidden_ones(tmp_path
 
 
 def test_missing_and_empty_folders_are_named(tmp_path):
-    with pytest.raises(FrisketError, match="holds no file ending in .png"):
+    with pytest.raises(FrisketError, match=r"holds no file ending in \.png"):
         list_files(tmp_path, [".png"], "test")
     with pytest.raises(FrisketError, match="does not exist"):
         regular_file(str(tmp_path / "gone"), "test")

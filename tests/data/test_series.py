@@ -24,7 +24,9 @@ def test_sines_are_the_stated_function_of_seed_and_index():
     assert not torch.equal(config.open("test").batch(torch.tensor([9]))["x"][0], x[0])
 
 
-@pytest.mark.parametrize(("name", "channels", "rows"), [("goog", 6, 1047), ("stocks", 7, 391), ("msft", 6, 65), ("eeg", 4, 800)])
+@pytest.mark.parametrize(
+    ("name", "channels", "rows"), [("goog", 6, 1047), ("stocks", 7, 391), ("msft", 6, 65), ("eeg", 4, 800)]
+)
 def test_the_shipped_series(name, channels, rows):
     config = Series(name=name, length=8)
     train, test = config.open("train"), config.open("test")
@@ -56,13 +58,13 @@ def test_returns_are_the_log_ratios():
 
 
 def test_refusals(monkeypatch, tmp_path):
-    with pytest.raises(FrisketError, match="data.name = 'gold'"):
+    with pytest.raises(FrisketError, match=r"data\.name = 'gold'"):
         Series(name="gold")  # type: ignore[arg-type]
-    with pytest.raises(FrisketError, match="data.view = 'returns'"):
+    with pytest.raises(FrisketError, match=r"data\.view = 'returns'"):
         Series(name="eeg", view="returns")
     with pytest.raises(FrisketError, match="test part has 13 rows"):
         Series(name="msft", length=14).open("test")
-    with pytest.raises(FrisketError, match="data.frequencies"):
+    with pytest.raises(FrisketError, match=r"data\.frequencies"):
         Sines(frequencies=(3.0, 1.0))
     monkeypatch.setattr(matplotlib, "get_data_path", lambda: str(tmp_path))
     series._read.cache_clear()

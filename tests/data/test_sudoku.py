@@ -44,7 +44,7 @@ def test_facts_and_refusals():
     info = Sudoku(size=6, clues=12).open().info
     assert (info.kind, info.shape, info.size, info.extra["vocabulary"]) == ("ids", (36,), None, 6)
     assert from_config(to_config(Sudoku())) == Sudoku()
-    with pytest.raises(FrisketError, match="data.size = 5"):
+    with pytest.raises(FrisketError, match=r"data\.size = 5"):
         Sudoku(size=5)
     with pytest.raises(FrisketError, match=f"in {FEWEST[9]}..81"):
         Sudoku(clues=16)

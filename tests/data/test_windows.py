@@ -27,5 +27,5 @@ def test_windows_are_cut_by_time_and_normalised_by_the_training_part():
 def test_too_short_parts_are_refused():
     with pytest.raises(FrisketError, match="test part has 20 rows, fewer than length = 21"):
         WindowSource(VALUES, ("a", "b"), "test", length=21)
-    with pytest.raises(FrisketError, match="data.stride"):
+    with pytest.raises(FrisketError, match=r"data\.stride"):
         WindowSource(VALUES, ("a", "b"), "test", length=2, stride=0)

@@ -1,8 +1,9 @@
 """The order of training samples and the loader that follows it: batches are arithmetic on the global position.
 
-Position p of a finite set is item perm_e(p mod size) of epoch e = p // size, where perm_e is a pseudo-random bijection keyed by
-(seed, epoch); of an endless set it is item p. A global step is `batch` consecutive positions, of which rank r of w takes the r-th
-of w equal runs. So neither the number of ranks or workers nor a restart changes which samples a step sees.
+Position p of a finite set is item perm_e(p mod size) of epoch e = p // size, where perm_e is a pseudo-random
+bijection keyed by (seed, epoch); of an endless set it is item p. A global step is `batch` consecutive positions, of
+which rank r of w takes the r-th of w equal runs. So neither the number of ranks or workers nor a restart changes
+which samples a step sees.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from frisket.data.base import Batch, Source, Stream
 
 
 def order(position: Int[Tensor, "b"], size: int | None, seed: int) -> Int[Tensor, "b"]:
-    """The item at each global position; every epoch is another permutation of [0, size). size None: the position itself."""
+    """The item at each global position; every epoch is another permutation of [0, size). size None: the position
+    itself."""
     if size is None:
         return position.to(torch.int64)
     check(size >= 1, "size", size, "1 or more")
@@ -30,7 +32,9 @@ def order(position: Int[Tensor, "b"], size: int | None, seed: int) -> Int[Tensor
     ids = torch.empty_like(index)
     for number in epoch.unique().tolist():
         here = epoch == number
-        word = int(random.key(seed, torch.tensor([number]), random.hash_text("order"))[0]) >> 2  # leaves room for + turns
+        word = (
+            int(random.key(seed, torch.tensor([number]), random.hash_text("order"))[0]) >> 2
+        )  # leaves room for + turns
         ids[here] = random.permutation_of(index[here], size, word)
     return ids
 
@@ -38,10 +42,10 @@ def order(position: Int[Tensor, "b"], size: int | None, seed: int) -> Int[Tensor
 class Loader:
     """Endless iteration over the batches of one rank, from `start` on.
 
-    Each batch is what the set gives, plus `position` int64 (b,), the global sample index, b = batch / world.
-    batch: rows of a global step, over all ranks. start: position of the first one. workers: processes that prepare batches
-    ahead (a stream is read ahead by one). `state()` after a batch and `restore()` continue exactly behind it.
-    Of a stream every rank reads all rows and keeps its own, which costs reading time and keeps the order exact.
+    Each batch is what the set gives, plus `position` int64 (b,), the global sample index, b = batch / world. batch:
+    rows of a global step, over all ranks. start: position of the first one. workers: processes that prepare batches
+    ahead (a stream is read ahead by one). `state()` after a batch and `restore()` continue exactly behind it. Of a
+    stream every rank reads all rows and keeps its own, which costs reading time and keeps the order exact.
     """
 
     def __init__(
@@ -63,7 +67,8 @@ class Loader:
             check(start == 0, "loader.start", start, "0 for a stream: use restore(state)")
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches from the present position on; `position` and `state()` follow what was handed out, not what is prepared."""
+        """Batches from the present position on; `position` and `state()` follow what was handed out, not what is
+        prepared."""
         for batch, state in self._ready():
             if isinstance(batch, FrisketError):
                 raise batch
@@ -111,7 +116,8 @@ class _Starts:
 
 
 class _Access(Dataset):
-    """A rank's rows of the global step that begins at a position. Errors travel as values, so their one line survives."""
+    """A rank's rows of the global step that begins at a position. Errors travel as values, so their one line
+    survives."""
 
     def __init__(self, source: Source, batch: int, rows: slice, seed: int):
         self.source, self.batch, self.rows, self.seed = source, batch, rows, seed

@@ -1,8 +1,8 @@
 """Time series that need no download: endless sines, and the series that matplotlib ships as sample data.
 
-Sines follow the synthetic set of TimeGAN (Yoon et al. 2019, NeurIPS): every channel its own frequency and phase. The range of
-frequencies is ours: in cycles per window, so that it means the same at any length.
-Shapes: b windows, c channels, l time steps.
+Sines follow the synthetic set of TimeGAN (Yoon et al. 2019, NeurIPS): every channel its own frequency and phase. The
+range of frequencies is ours: in cycles per window, so that it means the same at any length. Shapes: b windows, c
+channels, l time steps.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ PRICES = ("IBM", "AAPL", "MSFT", "XRX", "ADBE", "^GSPC", "^IXIC")  # the columns
 @register("data/sines")
 @dataclass(frozen=True, kw_only=True)
 class Sines:
-    """Endless `x` float32 (b, channels, length) in [-1, 1]: sin(2 pi (f j / length + p)), f uniform in `frequencies` (cycles a
-    window) and p uniform in [0, 1), both per channel and item. Train and test are different draws."""
+    """Endless `x` float32 (b, channels, length) in [-1, 1]: sin(2 pi (f j / length + p)), f uniform in `frequencies`
+    (cycles a window) and p uniform in [0, 1), both per channel and item. Train and test are different draws."""
 
     channels: int = 5
     length: int = 64
@@ -71,9 +71,10 @@ class SineSource:
 class Series:
     """Windows of a real series, `x` float32 (b, c, length), oldest first; the first 80 % of time trains.
 
-    name: "goog" (1,047 trading days of one share: open, high, low, close, volume, adjusted close), "stocks" (391 months
-    since 1990, the seven columns that begin then), "msft" (65 trading days, so a test window is at most 13 long) or "eeg" (800 samples of 4
-    channels). view: "levels", or "returns" for log(x[j] / x[j-1]), which takes the drift of prices away.
+    name: "goog" (1,047 trading days of one share: open, high, low, close, volume, adjusted close), "stocks" (391
+    months since 1990, the seven columns that begin then), "msft" (65 trading days, so a test window is at most 13
+    long) or "eeg" (800 samples of 4 channels). view: "levels", or "returns" for log(x[j] / x[j-1]), which takes the
+    drift of prices away.
     """
 
     name: Literal["goog", "stocks", "msft", "eeg"] = "goog"
@@ -84,7 +85,9 @@ class Series:
     def __post_init__(self):
         check(self.name in READERS, "data.name", self.name, "one of " + ", ".join(READERS))
         check(self.view in ("levels", "returns"), "data.view", self.view, "'levels' or 'returns'")
-        check(self.name != "eeg" or self.view == "levels", "data.view", self.view, "'levels' for eeg, which has no ratio")
+        check(
+            self.name != "eeg" or self.view == "levels", "data.view", self.view, "'levels' for eeg, which has no ratio"
+        )
 
     def open(self, split: Split = "train") -> WindowSource:
         """Raises `FrisketError` if the installed matplotlib does not ship the file."""
@@ -118,7 +121,8 @@ def _eeg(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 READERS = {
-    "goog": ("goog.npz", _goog), "stocks": ("Stocks.csv", _stocks), "msft": ("msft.csv", _msft), "eeg": ("eeg.dat", _eeg),
+    "goog": ("goog.npz", _goog), "stocks": ("Stocks.csv", _stocks), "msft": ("msft.csv", _msft),
+    "eeg": ("eeg.dat", _eeg),
 }  # fmt: skip
 
 

@@ -1,12 +1,11 @@
 """Endless sudoku puzzles with a unique solution, of size 4, 6 or 9.
 
-A pool of base puzzles is made once per process: random grids from which clues are taken away while the solution stays unique.
-Item i moves a base puzzle by symmetries that keep both the rules and uniqueness exactly (renaming symbols, permuting bands,
-rows within a band, stacks, columns within a stack, and transposing where boxes are square) and then shows further cells
-until `clues` are known. Everything is a pure function of (seed, split, i).
-Splits: a full grid is the test's when a hash of it says so (one in four), for any seed, so the splits share no solution.
-With size 4 there are only two grids up to symmetry: verdicts belong on 6 or 9.
-Shapes: b items, s symbols, n = s*s cells row by row.
+A pool of base puzzles is made once per process: random grids from which clues are taken away while the solution stays
+unique. Item i moves a base puzzle by symmetries that keep both the rules and uniqueness exactly (renaming symbols,
+permuting bands, rows within a band, stacks, columns within a stack, and transposing where boxes are square) and then
+shows further cells until `clues` are known. Everything is a pure function of (seed, split, i). Splits: a full grid is
+the test's when a hash of it says so (one in four), for any seed, so the splits share no solution. With size 4 there
+are only two grids up to symmetry: verdicts belong on 6 or 9. Shapes: b items, s symbols, n = s*s cells row by row.
 """
 
 from __future__ import annotations

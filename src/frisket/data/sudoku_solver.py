@@ -1,6 +1,7 @@
 """Sudoku by backtracking on bit masks: always the cell with the fewest candidates next (Knuth's rule for exact cover).
 
-Grids are flat lists of s*s symbols 0..s-1, row by row, EMPTY where unknown. Boxes: 2x2 (s = 4), 2 rows by 3 columns (6), 3x3 (9).
+Grids are flat lists of s*s symbols 0..s-1, row by row, EMPTY where unknown. Boxes: 2x2 (s = 4), 2 rows by 3 columns
+(6), 3x3 (9).
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ def box_of(size: int) -> tuple[int, ...]:
 def solutions(
     grid: Sequence[int], size: int, limit: int = 2, prefer: Sequence[Sequence[int]] | None = None
 ) -> list[list[int]]:
-    """Up to `limit` full grids that agree with `grid`; [] if it contradicts itself, so `len(...) == 1` with limit 2 means
-    a unique solution. prefer: per cell the order in which symbols are tried (a permutation of 0..s-1)."""
+    """Up to `limit` full grids that agree with `grid`; [] if it contradicts itself, so `len(...) == 1` with limit 2
+    means a unique solution. prefer: per cell the order in which symbols are tried (a permutation of 0..s-1)."""
     search = _Search(grid, size, limit, prefer)
     if search.consistent:
         search.descend()

@@ -1,4 +1,5 @@
-"""Numeric columns of a CSV file. Lines that start with # are left out; a first row that is not all numbers is the header."""
+"""Numeric columns of a CSV file. Lines that start with # are left out; a first row that is not all numbers is the
+header."""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ def read_columns(path: Path, columns: Sequence[str], skips: Skips) -> tuple[tupl
     """The chosen columns' names and their values, float64 (rows, columns), in file order.
 
     columns: names (numbers as strings when the file has no header); empty takes every column whose first value is a
-    number. A row that is blank in all chosen columns is no observation and is left out; one with a missing, non-numeric or
-    non-finite value is broken: noted in `skips` and left out.
-    Raises `FrisketError` on an unknown column, too many broken rows, or no good row.
+    number. A row that is blank in all chosen columns is no observation and is left out; one with a missing,
+    non-numeric or non-finite value is broken: noted in `skips` and left out. Raises `FrisketError` on an unknown
+    column, too many broken rows, or no good row.
     """
     names, rows = _rows(path)
     first = next(rows, None)
@@ -46,7 +47,9 @@ def read_columns(path: Path, columns: Sequence[str], skips: Skips) -> tuple[tupl
         except (ValueError, IndexError) as error:
             skips.add(f"{path}:{line}", error)
     if not values:
-        raise FrisketError(f"csv: {str(path)!r} holds no row with numbers in all of {', '.join(names[k] for k in chosen)}")
+        raise FrisketError(
+            f"csv: {str(path)!r} holds no row with numbers in all of {', '.join(names[k] for k in chosen)}"
+        )
     return tuple(names[k] for k in chosen), np.asarray(values, dtype=np.float64)
 
 

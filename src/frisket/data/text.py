@@ -1,9 +1,10 @@
 """Running text cut into windows: CPython's own documentation topics (real English, embedded) or the user's files.
 
-Cleaning, the same for all: a run of four or more equal marks out of `=-*+~#._^"` (rules under headings, table frames) becomes
-a space, then every run of white space becomes one space. Words are lower-cased runs of letters, of digits, and single
-other marks. The first 90 % of the corpus is the training part and the rest the test part, so no window spans both.
-The embedded corpus differs from one Python release to the next; `info.digest` identifies the text that was read.
+Cleaning, the same for all: a run of four or more equal marks out of `=-*+~#._^"` (rules under headings, table frames)
+becomes a space, then every run of white space becomes one space. Words are lower-cased runs of letters, of digits,
+and single other marks. The first 90 % of the corpus is the training part and the rest the test part, so no window
+spans both. The embedded corpus differs from one Python release to the next; `info.digest` identifies the text that
+was read.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ class Text:
 
 
 class TextSource:
-    """The windows of one split. text: the whole split as one string; info.extra: `length`, and either `alphabet`, the sorted
-    characters of both splits as one string, or `words`, those of both splits, most frequent in training first."""
+    """The windows of one split. text: the whole split as one string; info.extra: `length`, and either `alphabet`, the
+    sorted characters of both splits as one string, or `words`, those of both splits, most frequent in training
+    first."""
 
     def __init__(self, config: Text, text: str, split: Split):
         units = WORD.findall(text.lower()) if config.unit == "words" else text

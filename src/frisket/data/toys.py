@@ -1,8 +1,8 @@
 """Small discrete sequences whose distribution is known exactly, so a model's loss can be held against the truth.
 
-Item i is a pure function of (seed, split, i); the set is endless. Train and test are different draws of one law; where few
-sequences exist, the same sequence can come up in both. `entropy_bits` is the exact entropy of one item and `bits(x)` is
--log2 p(x), infinite where x cannot occur, so the gap of a sampler is measured without a reference set.
+Item i is a pure function of (seed, split, i); the set is endless. Train and test are different draws of one law;
+where few sequences exist, the same sequence can come up in both. `entropy_bits` is the exact entropy of one item and
+`bits(x)` is -log2 p(x), infinite where x cannot occur, so the gap of a sampler is measured without a reference set.
 Shapes: b items, n positions, m independent groups.
 """
 
@@ -60,8 +60,8 @@ class ToySource:
 @register("data/pairs")
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """`groups` pairs (a, b): a uniform over `vocabulary` symbols; b equals a, except with chance `flip` it is one of the
-    others, uniformly. Entropy of a pair: log2 v + h(flip) + flip log2(v - 1)."""
+    """`groups` pairs (a, b): a uniform over `vocabulary` symbols; b equals a, except with chance `flip` it is one of
+    the others, uniformly. Entropy of a pair: log2 v + h(flip) + flip log2(v - 1)."""
 
     vocabulary: int = 8
     groups: int = 1
@@ -132,8 +132,8 @@ class Permutations:
 @register("data/parity")
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """`groups` runs of `size` bits; all but the last bit of a run are fair coins and the last is their XOR, so any proper
-    subset of a run is independent. Entropy: size - 1 bits a run."""
+    """`groups` runs of `size` bits; all but the last bit of a run are fair coins and the last is their XOR, so any
+    proper subset of a run is independent. Entropy: size - 1 bits a run."""
 
     size: int = 3
     groups: int = 1
@@ -173,8 +173,8 @@ class Parity:
 class Markov:
     """A first-order chain over `vocabulary` states, started in its stationary law.
 
-    Its transition table is drawn from `table_seed`: softmax of `sharpness` times standard normals, row by row (0 = independent
-    uniform symbols, larger = more predictable). Entropy: H(stationary) + (length - 1) x entropy rate.
+    Its transition table is drawn from `table_seed`: softmax of `sharpness` times standard normals, row by row (0 =
+    independent uniform symbols, larger = more predictable). Entropy: H(stationary) + (length - 1) x entropy rate.
     """
 
     vocabulary: int = 8

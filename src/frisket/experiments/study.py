@@ -45,7 +45,7 @@ def weigh(results: Sequence[ArmResult], expect: Less | More) -> dict[str, Any]:
         "measure": expect.measure, "ours": expect.ours, "than": expect.than, "expected": direction,
         "mean_ours": sum(ours) / len(ours), "mean_than": sum(than) / len(than),
         "difference": interval.value, "low": interval.low, "high": interval.high,
-        "verdict": verdict(interval, direction),
+        "verdict": verdict(interval.each, direction),
     }  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def effect_record(study: Study, outcome: Outcome) -> dict[str, Any]:
 
 
 def verify(
-    recipe: Recipe, *, size: str, folder: Path, results: Path, procs: int, run: Callable[[Experiment, Path], Any],
+    recipe: Recipe, *, size: str, folder: Path, arms: Path, results: Path, procs: int, run: Callable[[Experiment, Path], Any],
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:  # fmt: skip
     """Gather a recipe's evidence and write `results/NAME.json`: runs `size` end to end (`run`), computes every
@@ -116,7 +116,7 @@ def verify(
     record["works"] = {"ok": True, "size": size}
     if experiment.study is None:
         raise FrisketError(f"recipe {recipe.name} has no study, so there is no claim to verify")
-    outcome = run_study(experiment, experiment.study, folder=folder / "arms", procs=procs, say=say)
+    outcome = run_study(experiment, experiment.study, folder=arms, procs=procs, say=say)
     record["effect"] = effect_record(experiment.study, outcome)
     write_json(results / f"{recipe.name}.json", record)
     return record
