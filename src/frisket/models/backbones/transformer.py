@@ -86,7 +86,7 @@ class Transformer:
         )
 
     def _ends(self, spec: Spec) -> tuple[Input, Head]:
-        """The default ends give way to those for ids; ends that were chosen stay (and refuse a state they cannot read)."""
+        """The default ends give way to those for ids; chosen ends stay, and refuse a state they cannot read."""
         chosen = self.input != Patches() or self.output != PatchesOut()
         return (Ids(), Logits()) if spec.kind == "ids" and not chosen else (self.input, self.output)
 

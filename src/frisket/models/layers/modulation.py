@@ -23,8 +23,8 @@ from frisket.models.tokens import Tags, gather
 
 
 class Modulation(Protocol):
-    """A registered value ("modulation/..."). The module is called with the `Side` and returns (b, u * d), (b, k, u * d),
-    or None for a block that nothing modulates."""
+    """A registered value ("modulation/..."). The module is called with the `Side` and returns (b, u * d) or
+    (b, k, u * d), or None for a block that nothing modulates."""
 
     def build(self, condition: int, width: int, count: int) -> nn.Module: ...
 
@@ -109,6 +109,8 @@ class _LowRank(nn.Module):
 
 
 class _Offsets(nn.Module):
+    table: Tensor
+
     def __init__(self, width: int, count: int, name: str):
         super().__init__()
         self.key = f"{name}_{count}"
