@@ -23,10 +23,13 @@ def to_config(value: Any) -> Any:
     if isinstance(value, SCALARS):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        if not hasattr(value, "part_name"):
+        name = getattr(value, "part_name", None)
+        if name is None:
             raise TypeError(f"{type(value).__qualname__} is not registered, so it cannot be saved")
-        fields = {f.name: to_config(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
-        return {"part": value.part_name, **fields}
+        return {
+            "part": name,
+            **{f.name: to_config(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init},
+        }
     if isinstance(value, (tuple, list)):
         return [to_config(v) for v in value]
     if isinstance(value, dict) and all(isinstance(k, str) for k in value):
@@ -59,7 +62,7 @@ def digest(value: Any, length: int = 12) -> str:
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     """Dotted name -> value of every leaf that `override` accepts; a part's own name stands at its dotted name."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        out = {prefix: value.part_name} if prefix and hasattr(value, "part_name") else {}
+        out = {prefix: getattr(value, "part_name", None)} if prefix else {}
         for f in dataclasses.fields(value):
             if f.init:
                 out |= flatten(getattr(value, f.name), f"{prefix}.{f.name}" if prefix else f.name)
@@ -92,7 +95,7 @@ def _override(value: Any, path: list[str], new: Any, full: str) -> Any:
             raise unknown(f"index in {full}", head, [str(i) for i in range(len(value))])
         i = int(head)
         item = _override(value[i], rest, new, full) if rest else _read(new, value[i], None, full)
-        return value[:i] + (item,) + value[i + 1 :]
+        return (*value[:i], item, *value[i + 1 :])
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         raise FrisketError(f"{full}: {type(value).__name__} has no field {head!r}")
     fields = [f.name for f in dataclasses.fields(value) if f.init]

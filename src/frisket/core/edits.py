@@ -27,7 +27,7 @@ def apply_edits(model: M, edits: Sequence[Edit]) -> M:
     for edit in edits:
         old = {name: value.detach().clone() for name, value in model.state_dict().items()}
         edit.build(model)
-        missing, unexpected = model.load_state_dict(edit.carry(old), strict=False)
+        _, unexpected = model.load_state_dict(edit.carry(old), strict=False)
         if unexpected:
             raise RuntimeError(f"{edit} carried weights that the edited model does not have: {unexpected}")
         model.edits = (*getattr(model, "edits", ()), edit)  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read: one line that names the field, its value and what would be accepted."""
+"""The exception that a user is meant to read: one line with the field, its value and what would be accepted."""
 
 from __future__ import annotations
 

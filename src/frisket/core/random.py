@@ -1,4 +1,4 @@
-"""Counter-based random numbers: a draw is a pure function of its key, so nothing depends on batch size, order or device.
+"""Counter-based random numbers: a draw is a pure function of its key, whatever the batch size, order or device.
 
 Generator: SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators") in wrapping int64
 arithmetic; one 64-bit stream per key, words at positions 0, 1, 2, ... of that stream. Normals by Box-Muller in float64.

@@ -1,6 +1,6 @@
-"""Names for parts. A part registers as `slot/name`; saved configs hold that name, so a file may move without breaking them.
+"""Names for parts. A part registers as `slot/name`; saved configs hold that name, so a file may move.
 
-Slots are found by importing the rooms that define them (`ROOMS`), once, on the first look-up: importing frisket stays cheap.
+Parts are found by importing the rooms (`ROOMS`) once, on the first look-up: importing frisket stays cheap.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ _parts: dict[str, type] = {}
 _loaded: set[str] = set()
 
 
-def register(name: str) -> Callable[[T], T]:
-    """Class decorator: make a frozen dataclass known as `name` ("slot/idea"). Raises if another class holds the name."""
+def register(name: str, cite: str = "") -> Callable[[T], T]:
+    """Class decorator: make a frozen dataclass known as `name` ("slot/idea"). Raises if another class holds it.
+
+    cite: the source of the idea, as "Authors. Title. Year. arXiv:ID"; `frisket cite` prints those of the parts used.
+    """
 
     def add(cls: T) -> T:
         held = _parts.get(name)
@@ -31,6 +34,7 @@ def register(name: str) -> Callable[[T], T]:
             raise ValueError(f"{name!r} is already registered by {held.__module__}.{held.__qualname__}")
         _parts[name] = cls
         cls.part_name = name  # type: ignore[attr-defined]
+        cls.part_cite = cite  # type: ignore[attr-defined]
         return cls
 
     return add

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from frisket.core.errors import FrisketError, unknown
@@ -42,12 +43,12 @@ class Dispatch:
 def _nest(fn: Callable[..., Any], chain: Sequence[Handler], step: Step) -> Callable[..., Any]:
     """The first handler of the chain is the outermost."""
     for handler in reversed(chain):
-        inner = fn
-
-        def fn(*args, handler=handler, inner=inner):
-            return handler(inner, args, step)
-
+        fn = partial(_handled, handler, fn, step)
     return fn
+
+
+def _handled(handler: Handler, call: Callable[..., Any], step: Step, *args: Any) -> Any:
+    return handler(call, args, step)
 
 
 def match(pattern: str, sites: Sequence[str]) -> list[str]:
@@ -77,7 +78,9 @@ def _count(sites: Sequence[str], site: str, k: int) -> int:
     """How many indices the k-th bracket of `site` takes, the other brackets held."""
     brackets = list(INDEX.finditer(site))
     head, tail = site[: brackets[k].start()], site[brackets[k].end() :]
-    return sum(s.startswith(head + "[") and s.endswith(tail) and INDEX.sub("[]", s) == INDEX.sub("[]", site) for s in sites)
+    return sum(
+        s.startswith(head + "[") and s.endswith(tail) and INDEX.sub("[]", s) == INDEX.sub("[]", site) for s in sites
+    )
 
 
 def _inside(number: int, bracket: re.Match[str], count: int) -> bool:

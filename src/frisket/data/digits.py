@@ -18,7 +18,7 @@ from frisket.data.base import Batch, Info, Split
 @register("data/digits")
 @dataclass(frozen=True, kw_only=True)
 class Digits:
-    """Images float32 (b, 1, 8, 8) in [0, 1] with `label` 0..9. Every fifth image of a fixed shuffle is the test split."""
+    """Images float32 (b, 1, 8, 8) in [0, 1] with `label` 0..9. Every fifth image of a fixed shuffle is for testing."""
 
     def open(self, split: Split = "train") -> DigitsSource:
         check(split in ("train", "test"), "split", split, "'train' or 'test'")
@@ -47,5 +47,5 @@ class DigitsSource:
 def _load() -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
-    images, labels = load_digits(return_X_y=True)  # (1797, 64) in 0..16, (1797,)
+    images, labels = (np.asarray(a) for a in load_digits(return_X_y=True))  # (1797, 64) in 0..16, (1797,)
     return (images.reshape(-1, 1, 8, 8) / 16).astype(np.float32), labels.astype(np.int64)

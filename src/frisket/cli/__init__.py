@@ -1,0 +1,57 @@
+"""The command line: `frisket VERB`, one file per verb."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from difflib import get_close_matches
+
+VERBS = {
+    "run": "train, sample, edit, evaluate and report one recipe, end to end",
+    "train": "train a recipe, on its own data or on yours",
+    "sample": "make samples with a trained model",
+    "edit": "repaint a masked part of an image",
+    "evaluate": "score a trained model, with intervals and floors",
+    "compare": "several recipes or variants at an equal budget, with intervals",
+    "verify": "measure a recipe's claim and store the evidence",
+    "cite": "print the BibTeX of the parts a run used",
+    "new": "write a recipe file to start from",
+    "papers": "list the implemented papers and what is shown of each",
+    "import": "turn an official checkpoint into a frisket model",
+    "doctor": "show versions, devices, threads and what is missing",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point. Returns the exit code: 0, or 2 for bad input, which is told in one line."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    if argv[0] == "--version":
+        from frisket import __version__
+
+        print(__version__)
+        return 0
+    verb = argv[0]
+    if verb not in VERBS:
+        near = get_close_matches(verb, VERBS, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(f"frisket: unknown verb {verb!r}{hint} (accepted: {', '.join(VERBS)})", file=sys.stderr)
+        return 2
+    from frisket.core.errors import FrisketError
+
+    try:
+        return importlib.import_module(f"frisket.cli.{verb}_verb").main(argv[1:]) or 0
+    except FrisketError as error:
+        print(f"frisket {verb}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output (head, less) has left
+        return 0
+
+
+def overview() -> str:
+    """What `frisket --help` prints."""
+    lines = ["frisket VERB ...: masked and diffusion transformers; everything is a mask.", ""]
+    lines += [f"  {verb:<10}{what}" for verb, what in VERBS.items()]
+    return "\n".join([*lines, "", "frisket VERB --help shows every option of a verb with its default."])

@@ -1,0 +1,50 @@
+"""`frisket verify RECIPE`: gather the evidence of a paper's four marks and store it in `results/RECIPE.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from frisket.cli.options import parse
+from frisket.experiments.recipes import load_recipe
+
+ABOUT = "Run a recipe end to end, compute its published counts, compare with official code, and measure its claim."
+
+
+@dataclass
+class Verify:
+    recipe: Annotated[str, tyro.conf.Positional]
+    """name of a recipe, or the path of a recipe file"""
+    size: str = "small"
+    """size to measure at: tiny, small or paper"""
+    procs: int = 2
+    """training processes at a time, one thread each"""
+    folder: str = "runs/verify"
+    """where runs are stored; what is there already is not trained again"""
+    results: str = "results"
+    """where the evidence goes"""
+
+
+def main(argv: list[str]) -> int:
+    from frisket.experiments.evidence import marks
+    from frisket.experiments.run import run
+    from frisket.experiments.study import verify
+
+    options, _ = parse(Verify, argv, "verify", ABOUT)
+    recipe = load_recipe(options.recipe)
+    folder = Path(options.folder)
+    record = verify(
+        recipe, size=options.size, folder=folder / recipe.name, arms=folder / "arms", results=Path(options.results),
+        procs=options.procs, run=lambda experiment, place: run(experiment, place, paper=recipe.paper),
+    )  # fmt: skip
+    for row in record["effect"]["expectations"]:
+        print(
+            f"{row['measure']}: {row['ours']} {row['mean_ours']:.4g}, {row['than']} {row['mean_than']:.4g}; difference "
+            f"{row['difference']:+.3g} [{row['low']:+.3g}, {row['high']:+.3g}], expected {row['expected']}: {row['verdict']}"
+        )
+    print(", ".join(f"{k}: {v}" for k, v in marks(recipe, record).items()))
+    print(f"wrote {Path(options.results) / recipe.name}.json")
+    return 0

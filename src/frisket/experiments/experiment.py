@@ -1,0 +1,98 @@
+"""`Experiment`: one system wired from parts, as a value. A recipe returns one for each size.
+
+It grows phases and stages with the first system that trains more than one thing; today each trains one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from frisket.codecs.base import CodecConfig
+from frisket.codecs.pixels import Pixels
+from frisket.core.errors import FrisketError
+from frisket.core.registry import register
+from frisket.data.base import Data, Info
+from frisket.experiments.measures import Measure
+from frisket.models.base import BackboneConfig
+from frisket.processes.base import Process
+from frisket.sampling.sampler import Sampler
+from frisket.tasks.diffusion import Diffusion
+from frisket.training.trainer import Trainer
+
+Size = Literal["tiny", "small", "paper"]
+
+
+@register("expect/less")
+@dataclass(frozen=True, kw_only=True)
+class Less:
+    """The claim that `measure` is less for arm `ours` than for arm `than`."""
+
+    measure: str
+    ours: str
+    than: str
+
+
+@register("expect/more")
+@dataclass(frozen=True, kw_only=True)
+class More:
+    """The claim that `measure` is more for arm `ours` than for arm `than`."""
+
+    measure: str
+    ours: str
+    than: str
+
+
+@register("study")
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Arms (name -> changes of the experiment, dotted name -> value), what is held equal, what is measured, what is
+    expected. budget: "steps" (samples follow, FLOPs are stated) or "flops" (steps are scaled to the dearest arm's).
+    note: what a reader must know to weigh the result; proxy: the measure is not the paper's own."""
+
+    arms: dict[str, dict[str, object]]
+    measures: tuple[Measure, ...]
+    expect: tuple[Less | More, ...]
+    budget: Literal["steps", "flops"] = "steps"
+    seeds: int = 3
+    proxy: bool = True
+    note: str = ""
+
+
+@register("experiment")
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything a run needs. n_samples: how many samples the evaluation scores."""
+
+    name: str
+    data: Data
+    codec: CodecConfig = field(default_factory=Pixels)
+    process: Process
+    model: BackboneConfig
+    task: Diffusion = field(default_factory=Diffusion)
+    training: Trainer
+    sampler: Sampler
+    measures: tuple[Measure, ...] = ()
+    n_samples: int = 500
+    study: Study | None = None
+
+    def fit(self) -> Experiment:
+        """A copy whose codec has the training set's statistics and whose model has the state's shape and the set's
+        classes. Opening the data is the only work done. Raises `FrisketError` on data the model cannot take."""
+        source = self.data.open("train")
+        codec = self.codec.fit(source)
+        spec = codec.build().spec(source.info)
+        channels = spec.vocabulary if spec.vocabulary is not None else spec.shape[0]
+        model = self.model.fit(spec, self.process.outputs(channels), classes_of(source.info))
+        process = self.process.fit(spec) if hasattr(self.process, "fit") else self.process  # type: ignore[attr-defined]
+        return replace(self, codec=codec, model=model, process=process)
+
+
+def classes_of(info: Info) -> dict[str, int]:
+    """How many classes each class condition of a set has."""
+    return {"label": len(info.classes)} if info.classes else {}
+
+
+def check_size(size: str) -> None:
+    if size not in ("tiny", "small", "paper"):
+        raise FrisketError(f"size = {size!r} is not accepted; it must be 'tiny', 'small' or 'paper'")

@@ -1,0 +1,59 @@
+"""`Paper`: what a recipe says of its source, and `Count`: a published number that must come out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+CITATION = re.compile(r"^(?P<authors>.+?)\. (?P<title>.+)\. (?P<year>\d{4})\.(?: arXiv:(?P<arxiv>[\d.]+))?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """card: number of its specification. does: one line for the table. claim: what the paper says, in one sentence."""
+
+    card: int
+    title: str
+    authors: str
+    year: int
+    arxiv: str
+    does: str
+    claim: str
+
+    @property
+    def cite(self) -> str:
+        return f"{self.authors}. {self.title}. {self.year}. arXiv:{self.arxiv}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """A published count (parameters, MACs, full steps, bits). compute() gives ours; tolerance is relative, 0 = exact."""
+
+    name: str
+    published: float
+    compute: Callable[[], float]
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How equality with official code is shown. kind: "module" or "functions". difference(): largest absolute
+    difference to the stored golden arrays. limit: what counts as equal."""
+
+    kind: str
+    difference: Callable[[], float]
+    limit: float = 1e-5
+
+
+def bibtex(cite: str) -> str:
+    """A BibTeX entry from "Authors. Title. Year. arXiv:ID". Raises `ValueError` on another form."""
+    found = CITATION.match(cite)
+    if not found:
+        raise ValueError(f"citation {cite!r} is not of the form 'Authors. Title. Year. arXiv:ID'")
+    first = re.sub(r"[^a-z]", "", found["authors"].split(",")[0].split(" and ")[0].split()[-1].lower())
+    word = next((w for w in re.findall(r"[a-z]{4,}", found["title"].lower())), "paper")
+    lines = [f"  title={{{found['title']}}}", f"  author={{{found['authors']}}}", f"  year={{{found['year']}}}"]
+    if found["arxiv"]:
+        lines += [f"  eprint={{{found['arxiv']}}}", "  archivePrefix={arXiv}"]
+    return f"@misc{{{first}{found['year']}{word},\n" + ",\n".join(lines) + "\n}"

@@ -1,0 +1,1 @@
+"""Official checkpoints and other libraries' models, in and out."""

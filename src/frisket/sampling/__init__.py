@@ -1,0 +1,1 @@
+"""From noise to samples: one loop, its solvers and decoders, guidance, corrections."""

@@ -1,0 +1,1 @@
+"""Conformance checks, public, so that strangers can test their own parts."""

@@ -1,0 +1,23 @@
+"""One thread a worker, no network, a cache of our own, and shapes checked on every annotated call."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("FRISKET_CACHE", str(Path(tempfile.gettempdir()) / f"frisket-tests-{os.getuid()}"))
+
+if not os.environ.get("FRISKET_NO_SHAPE_CHECKS"):  # before anything imports frisket
+    from jaxtyping import install_import_hook
+
+    install_import_hook("frisket", "beartype.beartype")
+
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+settings.register_profile("frisket", max_examples=30, deadline=None, derandomize=True)
+settings.load_profile("frisket")
