@@ -6,7 +6,7 @@ import frisket
 
 project = "frisket"
 author = "The frisket authors"
-copyright = "The frisket authors"  # noqa: A001
+copyright = "The frisket authors"
 version = release = frisket.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode"]
