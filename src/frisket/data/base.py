@@ -65,16 +65,17 @@ class Data(Protocol):
 def parse_data(text: str) -> Data:
     """A set from the command line: a registered name ("digits") or "scheme:target" ("imagefolder:photos/").
 
-    The target goes to the part's `target` field. Raises `FrisketError` on an unknown name, a missing or a needless
+    The target goes to the part's `target` field; a part whose `target` defaults to None takes one or none ("text" is
+    the embedded corpus, "text:book.txt" the user's). Raises `FrisketError` on an unknown name, a missing or a needless
     target.
     """
     name, colon, target = text.partition(":")
     if f"data/{name}" not in names("data"):
         raise unknown("data", name, [n.removeprefix("data/") for n in names("data")])
-    part = lookup(f"data/{name}")
-    wants = "target" in part.__dataclass_fields__
-    if wants and not target:
+    held = lookup(f"data/{name}").__dataclass_fields__.get("target")
+    wants = held is not None
+    if wants and not target and (colon or held.default is not None):
         raise FrisketError(f"data {name!r} needs a target: --data {name}:TARGET")
     if colon and not wants:
         raise FrisketError(f"data {name!r} takes no target, got {target!r}")
-    return from_config({"part": f"data/{name}", **({"target": target} if wants else {})})
+    return from_config({"part": f"data/{name}", **({"target": target} if target else {})})

@@ -1,27 +1,29 @@
 """What the `sampling` room promises: one generator loop; solvers and decoders are its updates.
 
-Shapes: b batch, `*s` the state's shape. Times run down from t = 1 (or where a start stands) to 0.
+Shapes: b batch, `*s` the state's shape. Times run down from t = 1 (or where a start stands) to 0; a grid may also go
+up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
 
+from frisket.core.errors import check
+from frisket.core.random import hash_text
 from frisket.core.step import Step
 from frisket.processes.base import Estimate, Process
-
-Evaluate = Callable[[Tensor, Float[Tensor, "b"]], Estimate]
+from frisket.processes.known import Known
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The state after step `index` of `total`: x (b, *s) at time t, the last estimate (None when the step made no
-    forward), and how many model forwards (rows count once each) were made so far."""
+    """The state after move `index` of `total`: x (b, *s) at time t, and the last estimate (None when the move made no
+    forward; only its rows that were evaluated otherwise). index 0 is the start itself. forwards: rows that went through
+    a model so far, each branch counted; macs: their multiply-accumulates, None when the model does not say."""
 
     x: Tensor
     t: float
@@ -29,30 +31,72 @@ class Snapshot:
     total: int
     estimate: Estimate | None
     forwards: int
+    macs: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A state x (b, *s) that stands at time t in (0, 1], to go on from: editing, inversion, restoration."""
+
+    x: Tensor
+    t: float
+
+    def __post_init__(self):
+        check(0.0 < self.t <= 1.0, "start.t", self.t, "above 0 and at most 1")
+
+
+class Evaluate(Protocol):
+    """The guided model as a function. last: the estimate of the latest call in this move, None before the first."""
+
+    last: Estimate | None
+
+    def __call__(self, x: Tensor, t: Float[Tensor, "r"], rows: Tensor | None = None) -> Estimate:
+        """x (r, *s) at t: all rows of the batch, or those whose indices `rows` (r,) names; only they are computed."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """What an update or a correction may use in one move. memory: an empty dict at the start of a run, kept between its
+    moves; every part stores under its own `part_name`. s: where the move ends."""
+
+    process: Process
+    evaluate: Evaluate
+    step: Step
+    known: Known | None = None
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    def noise(self, x: Tensor, purpose: str) -> Tensor:
+        """The process's own kind of noise for a state like x (b, *s), in a stream of its own for each purpose."""
+        return process_noise(self.process, tuple(x.shape[1:]), self.step, purpose)
+
+
+def process_noise(process: Process, shape: tuple[int, ...], step: Step, purpose: str) -> Tensor:
+    """`process.noise` names no purpose, so the purpose goes into the seed: equal purposes, equal numbers."""
+    return process.noise(shape, step.at(seed=step.seed ^ hash_text(purpose)))
 
 
 class Update(Protocol):
-    """One move of the state from time t to s < t: a solver ("solver/...") or a decoder ("decoder/..."). Frozen; what
-    it remembers between steps travels in `memory`, which starts as an empty dict for each run."""
+    """One move of the state down from time t to s < t: a solver ("solver/...") or a decoder ("decoder/..."). Frozen."""
 
-    def move(
-        self, process: Process, x: Tensor, t: Float[Tensor, "b"], s: Float[Tensor, "b"], evaluate: Evaluate, step: Step,
-        memory: dict[str, Any],
-    ) -> Tensor:  # fmt: skip
-        """`evaluate(x, t)` runs the guided model; it is called as often as the update needs, or not at all."""
+    def move(self, x: Tensor, t: Float[Tensor, "b"], s: Float[Tensor, "b"], at: Moment) -> Tensor:
+        """`at.evaluate(x, t)` runs the guided model; it is called as often as the update needs, or not at all."""
         ...
 
 
 class Correction(Protocol):
     """A change of the state around the update ("correction/..."): `before` is called with the state about to be
-    evaluated at t, `after` with the state just moved to s. Both return the state."""
+    evaluated at t, `after` with the state just moved to s. Both return the state. takes_known: it uses `at.known`."""
 
-    def before(self, process: Process, x: Tensor, t: Float[Tensor, "b"], step: Step) -> Tensor: ...
+    takes_known: bool
 
-    def after(self, process: Process, x: Tensor, s: Float[Tensor, "b"], step: Step) -> Tensor: ...
+    def before(self, x: Tensor, t: Float[Tensor, "b"], at: Moment) -> Tensor: ...
+
+    def after(self, x: Tensor, s: Float[Tensor, "b"], at: Moment) -> Tensor: ...
 
 
 class TimeGrid(Protocol):
-    """Where the sampler stops ("grid/..."): `times(steps, process)` gives steps + 1 times from 1 down to 0."""
+    """Where the sampler stops ("grid/..."): at least two times in [0, 1] that differ from their neighbours; the last is
+    0. A grid may hold more than steps + 1 of them (resampling), and its first may lie below 1 (published grids)."""
 
-    def times(self, steps: int, process: Process) -> Float[Tensor, "steps+1"]: ...
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves+1"]: ...

@@ -1,0 +1,127 @@
+"""Arms: the same experiment, changed; each trained for several seeds in processes of its own, stored by content.
+
+An arm's result lies under the digest of its config, so recipes and studies that share an arm train it once per seed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from frisket.core.config import digest, from_config, override, to_config
+from frisket.core.errors import FrisketError
+from frisket.core.files import read_json, write_json
+from frisket.experiments.experiment import Experiment
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmResult:
+    """One arm with one seed. measures: name -> value; cost: steps, samples, train_flops, parameters, macs, seconds."""
+
+    arm: str
+    seed: int
+    measures: dict[str, float]
+    cost: dict[str, float]
+
+
+def arms_of(experiment: Experiment, changes: Mapping[str, Mapping[str, object]]) -> dict[str, Experiment]:
+    """The experiment once for each arm, with the arm's changes applied and fitted to its data."""
+    arms = {}
+    for name, change in changes.items():
+        arm = experiment
+        for field, value in change.items():
+            arm = override(arm, field, value)
+        arms[name] = replace(arm, study=None).fit()
+    return arms
+
+
+def equal_flops(arms: Mapping[str, Experiment]) -> dict[str, Experiment]:
+    """The arms with steps scaled so that each spends the training FLOPs of the dearest one (to the nearest step)."""
+    costs = {name: step_flops(arm) for name, arm in arms.items()}
+    most = max(costs[name] * arm.training.steps for name, arm in arms.items())
+    return {
+        name: replace(arm, training=replace(arm.training, steps=round(most / costs[name]))) for name, arm in arms.items()
+    }
+
+
+def step_flops(arm: Experiment) -> float:
+    """Floating-point operations of one training step: 2 a MAC, times 3 for forward and backward, times the batch."""
+    from frisket.models.count import count_macs
+
+    return 6.0 * count_macs(arm.model.build()) * arm.training.batch
+
+
+def run_arms(
+    arms: Mapping[str, Experiment], measures: Sequence[str], *, seeds: int, folder: Path, procs: int,
+    say: Callable[[str], None] = print,
+) -> list[ArmResult]:  # fmt: skip
+    """Train and measure every arm with seeds 0..seeds-1, `procs` at a time, one thread each. Stored results are reused.
+
+    Raises `FrisketError` naming the arm, the seed and the log of a process that failed; what others finished is kept.
+    """
+    jobs = [(name, seed) for seed in range(seeds) for name in arms]
+
+    def work(job: tuple[str, int]) -> ArmResult:
+        name, seed = job
+        result = _run_one(arms[name], measures, seed, folder)
+        say(f"{name} seed {seed}: " + ", ".join(f"{k} {v:.4g}" for k, v in result["measures"].items()))
+        return ArmResult(arm=name, seed=seed, measures=result["measures"], cost=result["cost"])
+
+    with ThreadPoolExecutor(max_workers=max(1, procs)) as pool:
+        return list(pool.map(work, jobs))
+
+
+def _run_one(arm: Experiment, measures: Sequence[str], seed: int, folder: Path) -> dict[str, Any]:
+    place = folder / f"{digest(arm)}-{digest([*measures], 6)}-{seed}"
+    result = place / "result.json"
+    if not result.is_file():
+        place.mkdir(parents=True, exist_ok=True)
+        write_json(
+            place / "job.json",
+            {"experiment": to_config(arm), "measures": list(measures), "seed": seed},
+        )
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        with (place / "log.txt").open("w") as log:
+            command = [sys.executable, "-m", "frisket.experiments.arms", str(place)]
+            code = subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
+        if code or not result.is_file():
+            raise FrisketError(f"arm {arm.name} with seed {seed} failed (exit code {code}); see {place / 'log.txt'}")
+    return read_json(result)
+
+
+def work_on(place: Path) -> None:
+    """Do the job stored in `place`: train, measure, write result.json. Runs in a process of its own."""
+    import time
+
+    from frisket.experiments.measures import take
+    from frisket.experiments.system import train
+    from frisket.models.count import count_macs, count_parameters
+
+    job = read_json(place / "job.json")
+    arm: Experiment = from_config(job["experiment"])
+    start = time.monotonic()
+    pipeline = train(arm, place / "run", seed=job["seed"], quiet=True)
+    trained = time.monotonic() - start
+    measures = take(pipeline, arm.data, job["measures"], n=arm.n_samples)
+    training = arm.training
+    cost = {
+        "steps": training.steps,
+        "samples": training.steps * training.batch,
+        "train_flops": step_flops(arm) * training.steps,
+        "parameters": count_parameters(pipeline.model),
+        "macs": count_macs(pipeline.model),
+        "train_seconds": trained,
+    }
+    write_json(place / "result.json", {"measures": measures, "cost": cost})
+
+
+if __name__ == "__main__":
+    work_on(Path(sys.argv[1]))
+    print(json.dumps({"done": sys.argv[1]}))

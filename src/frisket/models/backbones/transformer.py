@@ -1,0 +1,225 @@
+"""The isotropic transformer: patches or ids in, blocks of one width, modulated norm and a linear layer out.
+
+With its defaults it is DiT (arXiv 2212.09748; facts from facebookresearch/DiT models.py). PiT is patch 1 with learned
+positions, PixArt another block and a text door, MDLM's DDiT ids with rotary positions and a timeless embedding. The
+time is the network's own. A time an element becomes one a token, the mean over its patch (papers that use local times
+give them a token, so the mean is exact there).
+Shapes: b batch, n tokens, d width, w width of the condition vector, k distinct times; `*s` the state's shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from frisket.codecs.base import Spec
+from frisket.core.condition import Condition, Output
+from frisket.core.errors import FrisketError, check
+from frisket.core.registry import register
+from frisket.core.sites import Dispatch
+from frisket.models.base import Keep
+from frisket.models.block import Block, BlockModule, repeat
+from frisket.models.doors import Door, Doors
+from frisket.models.grid import Grid
+from frisket.models.init import build_real
+from frisket.models.layers.base import Embedder, Side, Sizes
+from frisket.models.layers.embedders import ClassIds, Timestep
+from frisket.models.layers.ends import Head, Ids, Input, Logits, Patches, PatchesOut
+from frisket.models.layers.modulation import AdaLNZero, Modulation, modulate, shared_key, spread
+from frisket.models.layers.norms import LayerNorm, Norm
+from frisket.models.layers.positions import Positions, SinCos
+from frisket.models.spans import run_spans, span_sites
+from frisket.models.tokens import Tags, Tokens
+
+
+@register("backbone/transformer")
+@dataclass(frozen=True, kw_only=True)
+class Transformer:
+    """width: of a token. heads: of every attention that names no other. condition: width of the condition vector (the
+    token's if None). blocks: one by one. time: how the network's time is embedded (None: the network is blind to it).
+    doors: the conditions it reads. final_norm, final_modulation: before the output layer."""
+
+    width: int = 64
+    heads: int = 4
+    condition: int | None = None
+    input: Input = Patches()
+    output: Head = PatchesOut()
+    positions: Positions = SinCos()
+    time: Embedder | None = Timestep()
+    doors: tuple[Door, ...] = ()
+    blocks: tuple[Block, ...] = repeat(Block(), 6)
+    final_norm: Norm = LayerNorm()
+    final_modulation: Modulation = AdaLNZero()
+
+    dials = ("depth",)
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        return len(self.blocks)
+
+    def with_depth(self, depth: int) -> Transformer:
+        """A copy with `depth` blocks; only where all blocks are alike."""
+        check(depth > 0, "depth", depth, "positive")
+        alike = len(set(self.blocks)) == 1
+        check(alike, "depth", depth, "set only where all blocks are alike; list the blocks instead")
+        return replace(self, blocks=repeat(self.blocks[0], depth))
+
+    def fit(self, spec: Spec, channels_out: int, classes: Mapping[str, int]) -> Transformer:
+        """A copy for another state: input and output of the kind it asks for, and each class condition's number of
+        classes (a name without a door gets one by `vector`). Raises if the shape does not divide into patches."""
+        inputs, outputs = self._ends(spec)
+        doors = {door.name: door for door in self.doors}
+        for name, count in classes.items():
+            door = doors.get(name, Door(name=name))
+            if not isinstance(door.embedder, ClassIds):
+                raise FrisketError(f"condition {name!r} has {count} classes, but its door embeds something else")
+            doors[name] = replace(door, embedder=replace(door.embedder, classes=count))
+        return replace(
+            self, input=inputs.fit(spec), output=outputs.fit(spec, channels_out), doors=tuple(doors.values())
+        )
+
+    def _ends(self, spec: Spec) -> tuple[Input, Head]:
+        """The default ends give way to those for ids; ends that were chosen stay (and refuse a state they cannot read)."""
+        chosen = self.input != Patches() or self.output != PatchesOut()
+        return (Ids(), Logits()) if spec.kind == "ids" and not chosen else (self.input, self.output)
+
+    def build(self) -> TransformerModel:
+        """The module, with fresh weights of seed 0; under `torch.device("meta")` the structure alone."""
+        return build_real(lambda: TransformerModel(self))
+
+
+class TransformerModel(nn.Module):
+    """A built `Transformer`."""
+
+    def __init__(self, config: Transformer):
+        super().__init__()
+        self.config = config
+        condition = config.width if config.condition is None else config.condition
+        grid = config.input.grid
+        self.sizes = Sizes(width=config.width, heads=config.heads, condition=condition, grid=grid)
+        self.input = config.input.build(config.width, sum(_channels(door) for door in config.doors))
+        self.positions = config.positions.build(self.sizes)
+        self.time = config.time.build(condition) if config.time is not None else None
+        self.doors = Doors(config.doors, condition, config.width)
+        self.shared = nn.ModuleDict()
+        self.blocks = nn.ModuleList([self.new_block(block) for block in config.blocks])
+        self.final_norm = config.final_norm.build(config.width)
+        self.final_modulation = self._modulation(config.final_modulation, 2)
+        self.output = config.output.build(config.width, grid)
+        self.grids: dict[tuple[Any, ...], Tags] = {}
+
+    def new_block(self, block: Block) -> BlockModule:
+        """A block of this model's sizes, on the default device and not yet initialised."""
+        self._modulation(block.modulation, block.numbers)
+        return block.build(self.sizes)
+
+    def _modulation(self, modulation: Modulation, count: int) -> nn.Module:
+        config, condition, width = self.config, self.sizes.condition, self.sizes.width
+        blind = config.time is None and not any(door.way == "vector" for door in config.doors)
+        key, built = shared_key(modulation, count), modulation.build(condition, width, count)
+        if blind and any(True for _ in built.parameters()):
+            raise FrisketError("a modulation needs a time embedding or a condition by `vector`; use modulation/none")
+        shared = modulation.build_shared(condition, width, count)
+        if shared is not None and key not in self.shared:
+            self.shared[key] = shared
+        return built
+
+    def sites(self) -> list[str]:
+        """Every addressable position of the call."""
+        inner = [s for i, block in enumerate(self.blocks) for s in (f"block[{i}]", *block.sites(f"block[{i}]"))]
+        return ["model", "embed", *span_sites(len(self.blocks)), *inner, "head"]
+
+    def forward(
+        self, x_t: Tensor, t: Tensor | None = None, cond: Condition | None = None, keep: Keep | None = None
+    ) -> Output:
+        """x_t (b, *s); t (b,) or one an element, the network's own time; keep: no span can be shortened yet, so None.
+
+        Raises `FrisketError` on condition names that no door reads or that are missing, a state of another kind, and
+        spans that no plan owns.
+        """
+        self.doors.check(cond)
+        if keep:
+            raise FrisketError(f"keep names the spans {', '.join(keep)}, but this backbone has no token plan")
+        at = Dispatch(self)
+        return at("model", partial(self._call, at), x_t, t, cond, keep)
+
+    def _call(
+        self, at: Dispatch, x_t: Tensor, t: Tensor | None, cond: Condition | None = None, keep: Keep | None = None
+    ) -> Output:
+        tokens, side = at("embed", self.embed, x_t, t, cond)
+        tokens = self.trunk(tokens, side, at)
+        return at("head", self.head, tokens, side)
+
+    def embed(self, x_t: Tensor, t: Tensor | None, cond: Condition | None) -> tuple[Tokens, Side]:
+        """The tokens of the state, then those that come in-sequence, and what travels beside them."""
+        grid = self.config.input.grid_of(x_t)
+        tags = self._tags(grid, x_t.device)
+        h = self.input(self.doors.joined(x_t, cond), grid)
+        tokens = Tokens(self.positions(h, tags), tags)
+        side = Side(grid=grid, state=grid.tokens, raw=x_t, context=self.doors.sequences(cond, "context"))
+        vector, index = self._vector(t, cond, grid, x_t)
+        if vector is not None:
+            side.vector = nn.functional.silu(vector)
+            side.shared = {key: module(side.vector) for key, module in self.shared.items()}
+        if index is not None:
+            tokens = Tokens(tokens.h, tags.change(time=index))
+        extra = self.doors.sequences(cond, "tokens")
+        return Tokens.cat([tokens, *extra.values()]) if extra else tokens, side
+
+    def trunk(self, tokens: Tokens, side: Side, at: Dispatch) -> Tokens:
+        """All blocks, in spans where a handler stands on one."""
+        placing = self.positions.placing
+
+        def one(i: int, tokens: Tokens) -> Tokens:
+            site = f"block[{i}]"
+            return at(site, partial(self.blocks[i], site, side, at, placing), tokens)
+
+        return run_spans(one, 0, len(self.blocks), tokens, at)
+
+    def head(self, tokens: Tokens, side: Side) -> Output:
+        """The prediction from the state's tokens."""
+        if tokens.tags.n > side.state:
+            tokens = Tokens(tokens.h[:, : side.state], tokens.tags.narrow(side.state))
+        h = self.final_norm(tokens.h)
+        numbers = self.final_modulation(side)
+        if numbers is not None:
+            shift, scale = numbers.chunk(2, dim=-1)
+            h = modulate(h, spread(shift, tokens.tags), spread(scale, tokens.tags))
+        return Output(self.output(h, side.grid))
+
+    def _tags(self, grid: Grid, device: torch.device) -> Tags:
+        """The tags of all tokens of a grid; made once, so that what is derived from them is too."""
+        key = (grid, device)
+        if key not in self.grids:
+            self.grids[key] = Tags(n=grid.tokens, coords=grid.coords(device), extent=grid.axes)
+        return self.grids[key]
+
+    def _vector(
+        self, t: Tensor | None, cond: Condition | None, grid: Grid, x_t: Tensor
+    ) -> tuple[Float[Tensor, "b *k w"] | None, Tensor | None]:
+        """The condition vector, and each token's time index when times differ inside a sample."""
+        more = self.doors.vector(cond)
+        if self.time is None:
+            return more, None
+        if t is None or t.ndim == 1:
+            vector = self.time(t, len(x_t), x_t.device)
+            return (vector if more is None else vector + more), None
+        local = grid.per_token(t if t.ndim > len(grid.axes) + 1 else t.unsqueeze(1)).expand(len(x_t), -1)  # (b, n)
+        distinct, index = torch.unique(local, return_inverse=True)
+        if len(distinct) <= grid.tokens:
+            vector = self.time(distinct, len(distinct), x_t.device).expand(len(x_t), -1, -1)  # (b, k, w)
+        else:
+            flat = self.time(local.flatten(), local.numel(), x_t.device)
+            vector, index = flat.unflatten(0, local.shape), torch.arange(grid.tokens, device=x_t.device)
+        return (vector if more is None else vector + more.unsqueeze(1)), index
+
+
+def _channels(door: Door) -> int:
+    return door.embedder.channels if door.way == "channels" else 0  # type: ignore[attr-defined]

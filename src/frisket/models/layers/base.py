@@ -1,0 +1,88 @@
+"""What the layers promise each other: sizes to build from, and what a branch is given beside its tokens.
+
+Shapes: b batch, n tokens, d width, w width of the condition vector, k distinct times of a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from torch import Tensor, nn
+
+from frisket.core.errors import unknown
+from frisket.core.sites import Dispatch
+from frisket.models.attend import Placing
+from frisket.models.grid import Grid
+from frisket.models.tokens import Tags, Tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """width: of a token. heads: of attention, unless a branch names its own. condition: width of the condition vector.
+    grid: the state's own."""
+
+    width: int
+    heads: int
+    condition: int
+    grid: Grid
+
+
+@dataclass
+class Side:
+    """What travels beside the tokens through one forward pass.
+
+    grid: of this state. state: number of its tokens (they come first). vector: the condition (b, w), or (b, k, w) with
+    each token's `time` tag choosing one of k; SiLU already applied. shared: what modulations that share weights have
+    computed from it. context: other token sequences, by the name of their condition. raw: the input as it came.
+    """
+
+    grid: Grid
+    state: int
+    raw: Tensor
+    vector: Tensor | None = None
+    shared: dict[str, Tensor] = field(default_factory=dict)
+    context: Mapping[str, Tokens] = field(default_factory=dict)
+    memo: dict[tuple[Tags, Tags], Tags] = field(default_factory=dict, repr=False)
+
+    def read(self, name: str | None) -> Tokens:
+        """The context sequence `name`, or all of them one behind the other. Raises if there is none."""
+        if name is not None and name in self.context:
+            return self.context[name]
+        if name is not None or not self.context:
+            raise unknown("context", name, self.context)
+        return Tokens.cat(list(self.context.values()))
+
+    def joined(self, tokens: Tokens, context: Tokens) -> Tags:
+        """The tags of tokens followed by context, made once a pass."""
+        key = (tokens.tags, context.tags)
+        if key not in self.memo:
+            self.memo[key] = Tags.cat(key, len(tokens.h), tokens.h.device)
+        return self.memo[key]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchCall:
+    """One call of one branch: the pass it belongs to, the dispatcher, its `attend` site and its position part."""
+
+    side: Side
+    at: Dispatch
+    attend_site: str
+    positions: Placing | None
+
+
+class Mixer(Protocol):
+    """A registered value ("mixer/...", "ffn/..."). Its module is called as `module(tokens, call)` with normalised and
+    modulated tokens and returns features (b, n, d)."""
+
+    def build(self, sizes: Sizes) -> nn.Module: ...
+
+
+class Embedder(Protocol):
+    """A registered value ("embedder/..."). `gives` says what its module returns for a raw value and its dropped rows:
+    "vector" (b, d), "tokens" (a `Tokens`) or "image" (b, c, *grid)."""
+
+    gives: ClassVar[str]
+
+    def build(self, width: int) -> nn.Module: ...

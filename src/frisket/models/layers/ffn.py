@@ -1,0 +1,67 @@
+"""Feed-forward branches: every token by itself.
+
+Shapes: b batch, n tokens, d width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from frisket.core.registry import register
+from frisket.models.init import linear
+from frisket.models.layers.base import BranchCall, Sizes
+from frisket.models.tokens import Tokens
+
+
+@register("ffn/gelu")
+@dataclass(frozen=True, kw_only=True)
+class Gelu:
+    """Linear, GELU, Linear. ratio: hidden width over width. approximate: "tanh" (DiT) or "none" (the exact GELU)."""
+
+    ratio: float = 4.0
+    approximate: Literal["tanh", "none"] = "tanh"
+    bias: bool = True
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        return _Gelu(self, sizes.width)
+
+
+@register("ffn/swiglu")
+@dataclass(frozen=True, kw_only=True)
+class SwiGLU:
+    """down(silu(gate(x)) * up(x)) (arXiv 2002.05202). The default ratio has the weights of a GELU layer of ratio 4."""
+
+    ratio: float = 8 / 3
+    bias: bool = False
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        return _SwiGLU(self, sizes.width)
+
+
+class _Gelu(nn.Module):
+    def __init__(self, config: Gelu, width: int):
+        super().__init__()
+        self.approximate = config.approximate
+        hidden = int(width * config.ratio)
+        self.up = linear(width, hidden, bias=config.bias)
+        self.down = linear(hidden, width, bias=config.bias)
+
+    def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
+        return self.down(functional.gelu(self.up(tokens.h), approximate=self.approximate))
+
+
+class _SwiGLU(nn.Module):
+    def __init__(self, config: SwiGLU, width: int):
+        super().__init__()
+        hidden = int(width * config.ratio)
+        self.up = linear(width, 2 * hidden, bias=config.bias)  # gate and up, fused
+        self.down = linear(hidden, width, bias=config.bias)
+
+    def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
+        gate, up = self.up(tokens.h).chunk(2, dim=-1)
+        return self.down(functional.silu(gate) * up)

@@ -1,0 +1,234 @@
+"""Positions: added to the tokens once (sincos, learned) or applied inside attention (rotary, relative bias).
+
+A module of this slot has both faces: `module(h, tags)` is called once on the embedded tokens of the state, `place` in
+every self-attention. Tables are made from formulas in float64 and kept in float32; what depends on the tags alone is
+remembered with them.
+Shapes: b batch, n tokens, m keys, h heads, d width, a axes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from frisket.core.errors import FrisketError, check
+from frisket.core.registry import register
+from frisket.models.attend import Placing
+from frisket.models.init import ZEROS, Normal, parameter
+from frisket.models.layers.base import Sizes
+from frisket.models.tokens import Tags
+
+
+class PositionModule(Protocol):
+    """What a built part offers: `placing` is None where attention is not touched."""
+
+    placing: Placing | None
+
+    def __call__(self, h: Tensor, tags: Tags) -> Tensor: ...
+
+
+class Positions(Protocol):
+    """A registered value ("positions/...")."""
+
+    def build(self, sizes: Sizes) -> nn.Module: ...
+
+
+@register("positions/none")
+@dataclass(frozen=True, kw_only=True)
+class NoPositions:
+    """The tokens are a set."""
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        return _None()
+
+
+@register("positions/sincos")
+@dataclass(frozen=True, kw_only=True)
+class SinCos:
+    """A frozen table: each axis has an equal share of the features, last axis first (w, then h), and in a share all
+    sines before all cosines, frequencies base^(-k / count) (facebookresearch/DiT models.py). The table of the fitted
+    grid is saved with the weights; other grids are computed when they come. Features left over by the shares are 0."""
+
+    base: float = 10_000.0
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        return _SinCos(self.base, sizes)
+
+
+@register("positions/learned")
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """A trained vector a place of the fitted grid, normal with `std` at first: no prior of locality (PiT)."""
+
+    std: float = 0.02
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        return _Learned(self.std, sizes)
+
+
+@register("positions/rotary")
+@dataclass(frozen=True, kw_only=True)
+class Rotary:
+    """Rotation of queries and keys by their coordinates (RoPE, arXiv 2104.09864). With several axes the pairs of
+    features are shared out among them in order; pairs left over do not turn. layout: which features form a pair:
+    "half" (k and k + d/2) or "interleaved" (2k and 2k + 1)."""
+
+    layout: Literal["half", "interleaved"] = "half"
+    base: float = 10_000.0
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        return _Rotary(self, sizes)
+
+
+@register("positions/bias")
+@dataclass(frozen=True, kw_only=True)
+class RelativeBias:
+    """A trained number a head and a difference of coordinates, added to the scores; differences beyond the fitted grid
+    count as the largest ones."""
+
+    std: float = 0.02
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        return _RelativeBias(self.std, sizes)
+
+
+class _None(nn.Module):
+    placing = None
+
+    def forward(self, h: Tensor, tags: Tags) -> Tensor:
+        return h
+
+
+class _SinCos(nn.Module):
+    placing = None
+
+    def __init__(self, base: float, sizes: Sizes):
+        super().__init__()
+        self.base, self.width, self.grid = base, sizes.width, sizes.grid
+        parameter(self, "table", (sizes.grid.tokens, sizes.width), ZEROS, "table")
+
+    def fill_tables(self) -> None:
+        """Write the fitted grid's table."""
+        with torch.no_grad():
+            self.table.copy_(sincos(self.grid.coords(), self.width, self.base))
+
+    def forward(self, h: Float[Tensor, "b n d"], tags: Tags) -> Float[Tensor, "b n d"]:
+        if tags.extent == self.grid.axes:
+            return h + self.table
+        key = ("sincos", self.width, self.base)
+        if key not in tags.memo:
+            tags.memo[key] = sincos(_coords(tags), self.width, self.base).to(h.device)
+        return h + tags.memo[key].to(h.dtype)
+
+
+class _Learned(nn.Module):
+    placing = None
+
+    def __init__(self, std: float, sizes: Sizes):
+        super().__init__()
+        self.grid = sizes.grid
+        parameter(self, "table", (sizes.grid.tokens, sizes.width), Normal(std), "embedding")
+
+    def forward(self, h: Float[Tensor, "b n d"], tags: Tags) -> Float[Tensor, "b n d"]:
+        if tags.extent != self.grid.axes:
+            raise FrisketError(f"learned positions of a grid {self.grid.axes} cannot place a grid {tags.extent}")
+        return h + self.table
+
+
+class _Rotary(nn.Module):
+    def __init__(self, config: Rotary, sizes: Sizes):
+        super().__init__()
+        self.layout, self.base = config.layout, config.base
+
+    @property
+    def placing(self) -> Placing:
+        return self
+
+    def forward(self, h: Tensor, tags: Tags) -> Tensor:
+        return h
+
+    def place(self, q: Tensor, k: Tensor, q_tags: Tags, k_tags: Tags) -> tuple[Tensor, Tensor, None]:
+        """q and k turned; dot products then depend on differences of coordinates only."""
+        return self._turn(q, q_tags), self._turn(k, k_tags), None
+
+    def _turn(self, x: Float[Tensor, "b h n d"], tags: Tags) -> Float[Tensor, "b h n d"]:
+        key = ("rotary", x.shape[-1], self.base)
+        if key not in tags.memo:
+            angles = rotary_angles(_coords(tags), x.shape[-1], self.base)
+            wide = angles if angles.ndim == 2 else angles.unsqueeze(1)  # (n, d/2) or (b, 1, n, d/2)
+            tags.memo[key] = wide.cos().float().to(x.device), wide.sin().float().to(x.device)
+        return rotate(x, *tags.memo[key], self.layout)
+
+
+class _RelativeBias(nn.Module):
+    def __init__(self, std: float, sizes: Sizes):
+        super().__init__()
+        self.axes = sizes.grid.axes
+        rows = math.prod(2 * a - 1 for a in self.axes)
+        parameter(self, "table", (rows, sizes.heads), Normal(std), "embedding")
+
+    @property
+    def placing(self) -> Placing:
+        return self
+
+    def forward(self, h: Tensor, tags: Tags) -> Tensor:
+        return h
+
+    def place(self, q: Tensor, k: Tensor, q_tags: Tags, k_tags: Tags) -> tuple[Tensor, Tensor, Tensor]:
+        """The bias (h, n, m), or (b, h, n, m) where coordinates differ by row."""
+        check(q.shape[1] == self.table.shape[1], "heads", q.shape[1], f"{self.table.shape[1]} under a relative bias")
+        held = k_tags.memo.get("bias")
+        if held is None or held[0] is not q_tags:
+            held = k_tags.memo["bias"] = (q_tags, self._rows(_coords(q_tags), _coords(k_tags)))
+        return q, k, self.table[held[1]].movedim(-1, -3)
+
+    def _rows(self, q: Tensor, k: Tensor) -> Tensor:
+        out = torch.zeros((), dtype=torch.int64, device=q.device)
+        for i, a in enumerate(self.axes):
+            apart = (q[..., :, None, i] - k[..., None, :, i]).round().long().clamp(1 - a, a - 1)
+            out = out * (2 * a - 1) + apart + a - 1
+        return out
+
+
+def sincos(coords: Float[Tensor, "*b n a"], width: int, base: float) -> Float[Tensor, "*b n d"]:
+    """The table of `SinCos`, float32."""
+    axes = coords.shape[-1]
+    count = width // (2 * axes)
+    check(count > 0, "width", width, f"at least {2 * axes} for {axes} axes of sincos positions")
+    frequency = base ** (-torch.arange(count, dtype=torch.float64, device=coords.device) / count)
+    shares = []
+    for i in reversed(range(axes)):
+        angle = coords[..., i, None].double() * frequency
+        shares += [angle.sin(), angle.cos()]
+    table = torch.cat(shares, -1).float()
+    return nn.functional.pad(table, (0, width - table.shape[-1]))
+
+
+def rotary_angles(coords: Float[Tensor, "*b n a"], width: int, base: float) -> Float[Tensor, "*b n p"]:
+    """float64 angles of the width / 2 pairs of a head, axis after axis, zeros for pairs left over."""
+    axes, pairs = coords.shape[-1], width // 2
+    count = pairs // axes
+    check(width % 2 == 0 and count > 0, "width of a head", width, f"even and at least {2 * axes} for rotary positions")
+    frequency = base ** (-torch.arange(count, dtype=torch.float64, device=coords.device) / count)
+    angles = (coords.double().unsqueeze(-1) * frequency).flatten(-2)
+    return nn.functional.pad(angles, (0, pairs - angles.shape[-1]))
+
+
+def rotate(x: Float[Tensor, "b h n d"], cos: Tensor, sin: Tensor, layout: str) -> Float[Tensor, "b h n d"]:
+    """Turn each pair of features by its angle; computed in float32 at least."""
+    if layout == "half":
+        first, second = x.chunk(2, dim=-1)
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(x.dtype)
+    first, second = x[..., 0::2], x[..., 1::2]
+    return torch.stack([first * cos - second * sin, second * cos + first * sin], dim=-1).flatten(-2).to(x.dtype)
+
+
+def _coords(tags: Tags) -> Tensor:
+    if tags.coords is None:
+        raise FrisketError("positions need tokens that carry coords")
+    return tags.coords

@@ -1,0 +1,1 @@
+"""Attention masks: predicates over query and key tags."""

@@ -1,0 +1,175 @@
+"""A pipeline as a folder: config.json, model.safetensors, README.md. Nothing in it is ever run: parts are built from
+registered names, weights are safetensors.
+
+config.json: {"format": "frisket/1", "version", "model", "edits", "process", "codec", "sampler", "info"}. A codec with
+weights adds codec.safetensors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+import frisket
+from frisket.core.config import from_config, to_config
+from frisket.core.edits import build_edited
+from frisket.core.errors import FrisketError, unknown
+from frisket.core.files import atomic_folder, load_tensors, read_json, save_tensors, write_json
+from frisket.data.base import Info
+
+if TYPE_CHECKING:
+    from frisket.sampling.pipeline import Pipeline
+
+FORMAT = "frisket/1"
+FIELDS = ("format", "version", "model", "edits", "process", "codec", "sampler", "info")
+
+
+def save(pipeline: Pipeline, folder: Path, weights: Mapping[str, Tensor] | None) -> Path:
+    """Write the folder as a whole; one that is not a pipeline's is never replaced."""
+    model = pipeline.model
+    if not hasattr(model, "config"):
+        raise FrisketError(f"{type(model).__name__} has no config, so it cannot be built again; it is not saved")
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "config.json").is_file())):
+        raise FrisketError(f"{folder} holds something else; choose another folder")
+    tensors = dict(model.state_dict() if weights is None else weights)
+    _check_names(folder, set(model.state_dict()), set(tensors))
+    config = describe(pipeline)
+    with atomic_folder(folder) as aside:
+        write_json(aside / "config.json", config)
+        save_tensors(aside / "model.safetensors", tensors, {"format": "pt"})
+        if isinstance(pipeline.coder, nn.Module):
+            save_tensors(aside / "codec.safetensors", pipeline.coder.state_dict(), {"format": "pt"})
+        (aside / "README.md").write_text(card(config, sum(v.numel() for v in tensors.values())))
+    return folder
+
+
+def describe(pipeline: Pipeline) -> dict[str, Any]:
+    """The pipeline's config.json."""
+    return {
+        "format": FORMAT,
+        "version": frisket.__version__,
+        "model": to_config(pipeline.model.config),
+        "edits": to_config(tuple(getattr(pipeline.model, "edits", ()))),
+        "process": to_config(pipeline.process),
+        "codec": to_config(pipeline.codec),
+        "sampler": to_config(pipeline.sampler),
+        "info": to_config(dataclasses.asdict(pipeline.info)),
+    }
+
+
+def load(cls: type[Pipeline], source: str | Path) -> Pipeline:
+    """Build the parts that config.json names and fill in the weights."""
+    folder = Path(source) if Path(source).exists() else _download(str(source))
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        found = config.get("format") if isinstance(config, dict) else type(config).__name__
+        raise FrisketError(f"{folder / 'config.json'} has the format {found!r}; this version reads {FORMAT!r}")
+    for name in FIELDS:
+        if name not in config:
+            raise FrisketError(f"{folder / 'config.json'} lacks {name!r}")
+    parts = {name: from_config(config[name]) for name in ("model", "edits", "process", "codec", "sampler")}
+    model = build_edited(parts["model"], parts["edits"])
+    _fill(model, folder / "model.safetensors")
+    pipeline = cls(model.eval(), parts["process"], parts["codec"], parts["sampler"], read_info(config["info"]))
+    if isinstance(pipeline.coder, nn.Module):
+        _fill(pipeline.coder, folder / "codec.safetensors")
+    return pipeline
+
+
+def read_info(data: Mapping[str, Any]) -> Info:
+    """`Info` from its JSON form."""
+    accepted = [f.name for f in dataclasses.fields(Info)]
+    for name in data:
+        if name not in accepted:
+            raise unknown("field of info", name, accepted)
+    return Info(**{k: tuple(v) if k in ("shape", "classes") else v for k, v in data.items()})
+
+
+def push(pipeline: Pipeline, repo: str, private: bool, message: str) -> str:
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import HfHubHTTPError, HFValidationError
+
+    api = HfApi()
+    with tempfile.TemporaryDirectory() as place:
+        folder = save(pipeline, Path(place) / "pipeline", None)
+        try:
+            address = str(api.create_repo(repo, private=private, exist_ok=True))
+            api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message)
+        except (HfHubHTTPError, HFValidationError, OSError) as error:
+            raise FrisketError(f"{repo} could not be uploaded: {_first_line(error)}") from None
+    return address
+
+
+def _download(repo: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    if repo.count("/") != 1 or repo.startswith((".", "/", "~")):
+        raise FrisketError(f"{repo} is neither a folder nor a hub repository 'owner/name'")
+    try:
+        return Path(snapshot_download(repo, allow_patterns=["config.json", "*.safetensors", "README.md"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise FrisketError(f"{repo} is no folder here and could not be downloaded: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@torch.no_grad()
+def _fill(module: nn.Module, path: Path) -> None:
+    """The tensors of `path` into `module`. Raises `FrisketError` in one line on names or shapes that do not fit."""
+    tensors, own = load_tensors(path), module.state_dict()
+    _check_names(path, set(own), set(tensors))
+    wrong = [f"{k} {tuple(v.shape)} for {tuple(own[k].shape)}" for k, v in tensors.items() if v.shape != own[k].shape]
+    if wrong:
+        raise FrisketError(f"{path} does not fit the model: shapes of {_some(wrong)}")
+    module.load_state_dict(tensors)
+
+
+def _check_names(path: Path, wanted: set[str], given: set[str]) -> None:
+    missing, more = wanted - given, given - wanted
+    if missing or more:
+        parts = [
+            f"{what}: {_some(sorted(names))}" for what, names in (("missing", missing), ("unexpected", more)) if names
+        ]
+        raise FrisketError(f"{path} does not fit the model; {'; '.join(parts)}")
+
+
+def _some(names: list[str], limit: int = 4) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def card(config: Mapping[str, Any], parameters: int) -> str:
+    """A short README.md for the hub."""
+    info = config["info"]
+    classes = f"{len(info['classes'])} classes" if info["classes"] else "no classes"
+    label = ", label=0" if info["classes"] else ""
+    return f"""---
+library_name: frisket
+tags: [diffusion, {config["process"]["part"].split("/")[-1]}]
+---
+A {config["model"]["part"].split("/")[-1]} with {parameters:,} numbers, trained on {info["kind"]} data of shape
+{tuple(info["shape"])} ({classes}).
+
+| part | is |
+|---|---|
+| process | `{config["process"]["part"]}` |
+| codec | `{config["codec"]["part"]}` |
+| sampler | `{config["sampler"]["update"]["part"]}`, {config["sampler"]["steps"]} steps |
+| edits | {len(config["edits"])} |
+
+```python
+from frisket.sampling.pipeline import Pipeline
+
+pipeline = Pipeline.from_pretrained("PATH")
+x = pipeline.sample(4, seed=0{label})
+```
+"""

@@ -1,0 +1,194 @@
+"""The diffusion task: encode, draw a time and noise, corrupt, predict, compare. For gaussian and masked processes alike.
+
+All numbers that a step draws come from its `Step`, a sample at a time: the posterior of the codec ("latent"), the time,
+the noise, what is known, and which conditions are dropped. Terms are means over the batch of one number a sample, so a
+batch cut into pieces gives the mean of the whole.
+Shapes: b batch, k times a sample under a clock with segments, `*s` the state's shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from frisket.codecs.base import Codec
+from frisket.core.condition import Condition, Output
+from frisket.core.errors import FrisketError, check
+from frisket.core.files import save_tensors
+from frisket.core.registry import register
+from frisket.core.sites import install
+from frisket.core.step import Step
+from frisket.data.base import Batch
+from frisket.processes.base import Corrupted, Process
+from frisket.processes.known import Known
+from frisket.processes.makers import Maker
+from frisket.sampling.pipeline import Pipeline
+from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
+
+
+@register("task/diffusion")
+@dataclass(frozen=True, kw_only=True)
+class Diffusion:
+    """drop: probability that a condition is dropped from a sample, each name by itself; drops: other numbers for some
+    names. times: from a low-discrepancy sequence over the order of samples, or independent. known: what is given and
+    kept clean while training (inpainting, prompts, histories)."""
+
+    drop: float = 0.1
+    drops: dict[str, float] = field(default_factory=dict)
+    times: Literal["stratified", "uniform"] = "stratified"
+    known: Maker | None = None
+    objectives: tuple[ObjectiveConfig, ...] = ()
+
+    def __post_init__(self):
+        for name, value in {"drop": self.drop, **{f"drops.{n}": p for n, p in self.drops.items()}}.items():
+            check(0 <= value <= 1, f"task.{name}", value, "a probability")
+        check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
+
+    def build(
+        self, model: nn.Module, process: Process, codec: Codec, readers: Mapping[str, tuple[str, Codec]] | None = None
+    ) -> DiffusionTask:
+        """readers: for a condition that is not raw in the batch, the batch's name for it and the codec that encodes it
+        (a caption's words)."""
+        return DiffusionTask(self, model, process, codec, readers)
+
+    def build_for(self, pipeline: Pipeline) -> DiffusionTask:
+        """The task that trains a pipeline's model, previews with its sampler and saves it whole."""
+        task = DiffusionTask(self, pipeline.model, pipeline.process, pipeline.coder, None)
+        task.pipeline = pipeline
+        return task
+
+
+class DiffusionTask(nn.Module):
+    """Trains `model` to undo `process` on states of `codec`; calling it computes the loss. Objectives' own weights
+    learn with the model; a codec with weights is moved with the task, but neither learns nor is saved with it."""
+
+    def __init__(
+        self, config: Diffusion, model: nn.Module, process: Process, codec: Codec,
+        readers: Mapping[str, tuple[str, Codec]] | None = None,
+    ):  # fmt: skip
+        super().__init__()
+        self.config, self.model, self.process, self.codec = config, model, process, codec
+        self.readers = dict(readers or {})
+        self.reads = conditions_of(model)
+        for name in (*self.readers, *config.drops):
+            if name not in self.reads:
+                raise FrisketError(f"the model reads no condition {name!r} (it reads: {', '.join(self.reads) or 'none'})")
+        self.objectives: list[Objective] = [o.build(model) for o in config.objectives]
+        self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
+        self.fixed = ("codec",)
+        self.pipeline: Pipeline | None = None
+
+    def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        return self.loss(batch, step)
+
+    def trains(self) -> dict[str, nn.Module]:
+        return {"model": self.model, **({"projectors": self.projectors} if len(self.projectors) else {})}
+
+    def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """The usable model: the whole pipeline where there is one, else the bare weights."""
+        own = {n.removeprefix("model."): w for n, w in weights.items() if n.startswith("model.")}
+        if self.pipeline is None:
+            save_tensors(folder / "model.safetensors", own)
+        else:
+            self.pipeline.save_pretrained(folder, own)
+
+    def preview(self, step: Step, n: int) -> Any:
+        """n samples with the pipeline's sampler, the classes in turn; None for a task without a pipeline."""
+        if self.pipeline is None:
+            return None
+        return self.pipeline.sample(n, seed=step.seed, **self.pipeline.in_turn(n))
+
+    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Named scalars whose sum is minimised: the process's terms, the objectives', the model's own.
+
+        Raises `FrisketError` if the batch lacks a condition that the model reads, or two terms share a name.
+        """
+        x0 = self.encode(batch, step)
+        t = self.process.times(self.uniform(step))
+        noise = self.process.noise(tuple(x0.shape[1:]), step)
+        known = self.make_known(x0, batch, step)
+        corrupted = self.process.corrupt(x0, t, noise, known)
+        cond = self.conditions(batch, step, known)
+        output, taps = self.predict(corrupted, cond)
+        terms = dict(self.process.loss(output, corrupted, batch.get("valid")))
+        seen = Pass(batch, step, self.process, self.codec, self.model, cond, corrupted, output, taps)
+        for objective in self.objectives:
+            _add(terms, objective.loss(seen))
+        means = {name: term.mean() for name, term in terms.items()}
+        _add(means, output.losses)
+        return means
+
+    def encode(self, batch: Batch, step: Step) -> Tensor:
+        """The clean state; a codec that says `stochastic` is given a draw for its posterior. No gradient."""
+        with torch.no_grad():
+            if not getattr(self.codec, "stochastic", False):
+                return self.codec.encode(batch["x"])
+            mode = self.codec.encode(batch["x"])
+            return self.codec.encode(batch["x"], step.draw("latent", tuple(mode.shape[1:])).to(mode.dtype))
+
+    def uniform(self, step: Step) -> Float[Tensor, "b ..."]:
+        """float64 in [0, 1): (b,), or (b, k), independent, where the process has a clock of k > 1 segments."""
+        clock = getattr(self.process, "clock", None)
+        segments = clock.count() if clock is not None else 1
+        if segments > 1:
+            return step.draw("time", (segments,), "uniform")
+        return step.stratified("time") if self.config.times == "stratified" else step.draw("time", (), "uniform")
+
+    def make_known(self, x0: Tensor, batch: Batch, step: Step) -> Known | None:
+        maker = self.config.known
+        return None if maker is None else maker.known(x0, step, x0.is_floating_point(), batch.get("instances"))
+
+    def conditions(self, batch: Batch, step: Step, known: Known | None = None) -> Condition | None:
+        """The values of what the model reads, each dropped in the rows that the step says. "known" is a condition that
+        the task itself can give: where the state is known, float (b, 1, *grid)."""
+        if not self.reads:
+            return None
+        values = {name: self._value(name, batch, step, known) for name in self.reads}
+        chance = {name: self.config.drops.get(name, self.config.drop) for name in self.reads if name != "known"}
+        drop = {name: step.draw(f"drop/{name}", (), "uniform") < p for name, p in chance.items() if p > 0}
+        return Condition(values, drop)
+
+    def _value(self, name: str, batch: Batch, step: Step, known: Known | None) -> Tensor:
+        if name == "known" and known is not None:
+            return known.where.float()
+        key, codec = self.readers.get(name, (name, None))
+        if key not in batch:
+            raise FrisketError(f"the model reads {name!r}, but the data offers {', '.join(sorted(batch))}")
+        return batch[key] if codec is None else codec.encode(batch[key]).to(step.sample.device)
+
+    def predict(self, corrupted: Corrupted, cond: Condition | None) -> tuple[Output, dict[str, Any]]:
+        """The model's output, and what the sites that objectives ask for returned."""
+        time = self.process.model_time(corrupted.local)
+        sites = {site for objective in self.objectives for site in objective.sites}
+        taps: dict[str, Any] = {}
+        if not sites:
+            return self.model(corrupted.x_t, time, cond), taps
+        with install(self.model, {site: _tap(site, taps) for site in sorted(sites)}):  # type: ignore[arg-type]
+            return self.model(corrupted.x_t, time, cond), taps
+
+
+def conditions_of(model: nn.Module) -> tuple[str, ...]:
+    """The names of the conditions that a model reads: its `conditions`, else its doors', () if it has neither."""
+    named = getattr(model, "conditions", None)
+    return tuple(named if named is not None else getattr(getattr(model, "doors", None), "ways", ()))
+
+
+def _tap(site: str, taps: dict[str, Any]):
+    def handle(call, args, step):
+        taps[site] = call(*args)
+        return taps[site]
+
+    return handle
+
+
+def _add(terms: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:
+    for name, term in more.items():
+        if name in terms:
+            raise FrisketError(f"two loss terms are called {name!r}; an objective needs a name of its own")
+        terms[name] = term

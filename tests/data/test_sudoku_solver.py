@@ -1,0 +1,61 @@
+import pytest
+
+from frisket.core import FrisketError
+from frisket.data.sudoku_solver import EMPTY, box_of, is_solution, solutions
+
+# A puzzle in wide use as an example, and the 17-clue kind.
+EXAMPLE = (
+    "53..7...." "6..195..." ".98....6." "8...6...3" "4..8.3..1" "7...2...6" ".6....28." "...419..5" "....8..79"
+)  # fmt: skip
+ANSWER = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
+
+
+def grid(text: str) -> list[int]:
+    return [EMPTY if c == "." else int(c) - 1 for c in text]
+
+
+def test_a_known_puzzle_has_its_known_solution():
+    assert solutions(grid(EXAMPLE), 9) == [grid(ANSWER)]
+    assert is_solution(grid(ANSWER), 9)
+
+
+def test_all_4x4_grids_are_counted():
+    assert len(solutions([EMPTY] * 16, 4, limit=1000)) == 288
+
+
+def test_the_count_of_6x6_grids_with_a_fixed_first_row():
+    assert len(solutions([*range(6), *[EMPTY] * 30], 6, limit=10**6)) == 28_200_960 // 720
+
+
+def test_the_limit_stops_the_search():
+    assert len(solutions([EMPTY] * 81, 9, limit=3)) == 3
+
+
+def test_contradictions_have_no_solution():
+    assert solutions([0, 0, *[EMPTY] * 14], 4) == []
+    assert solutions([7, *[EMPTY] * 15], 4) == []
+    # row 0 leaves only symbol 3 for its last cell, whose column already holds it
+    assert solutions([0, 1, 2, EMPTY, *[EMPTY] * 7, 3, *[EMPTY] * 4], 4) == []
+
+
+def test_boxes_of_size_six_are_two_rows_by_three_columns():
+    assert [box_of(6)[i] for i in (0, 2, 3, 8, 11, 12, 35)] == [0, 0, 1, 0, 1, 2, 5]
+
+
+def test_a_wrong_grid_is_no_solution():
+    wrong = grid(ANSWER)
+    wrong[0], wrong[1] = wrong[1], wrong[0]
+    assert not is_solution(wrong, 9)
+    assert not is_solution(wrong[:-1], 9)
+
+
+def test_preferred_symbols_come_first():
+    order = [[3, 2, 1, 0]] * 16
+    assert solutions([EMPTY] * 16, 4, limit=1, prefer=order)[0][0] == 3
+
+
+def test_wrong_sizes_are_refused():
+    with pytest.raises(FrisketError, match="4, 6 or 9"):
+        solutions([EMPTY] * 25, 5)
+    with pytest.raises(FrisketError, match="81 cells"):
+        solutions([EMPTY] * 80, 9)
