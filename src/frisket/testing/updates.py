@@ -29,8 +29,9 @@ def check_update(part: Any, *, vocabulary: int | None = None, steps: int = 6, to
     sampler = Sampler(steps=steps, update=part)
 
     def run(rows: Tensor, perfect: bool = True) -> Tensor:
-        model = _Pointing(aim[rows], vocabulary) if perfect else _Guessing(vocabulary)
-        return sampler.sample(model, process, shape=shape, step=STEP.rows(rows))
+        model = _Pointing(vocabulary) if perfect else _Guessing(vocabulary)
+        cond = Condition.of(aim=aim[rows])
+        return sampler.sample(model, process, shape=shape, step=STEP.rows(rows), cond=cond)
 
     every = torch.arange(len(aim))
     out = untouched_generator(part, lambda: run(every))
@@ -45,16 +46,18 @@ def check_update(part: Any, *, vocabulary: int | None = None, steps: int = 6, to
 
 
 class _Pointing:
-    """Predicts the same state whatever it sees: the velocity towards it, or all probability on its symbols."""
+    """Predicts the state in its condition, whatever it sees: the velocity towards it, or certainty of its symbols."""
 
-    def __init__(self, aim: Tensor, vocabulary: int | None):
-        self.aim, self.vocabulary = aim, vocabulary
+    def __init__(self, vocabulary: int | None):
+        self.vocabulary = vocabulary
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition | None = None, keep: Any = None) -> Output:
+        assert cond is not None
+        aim = cond.values["aim"]
         if self.vocabulary is not None:
-            return Output(40.0 * torch.nn.functional.one_hot(self.aim, self.vocabulary).to(torch.float32))
+            return Output(40.0 * torch.nn.functional.one_hot(aim, self.vocabulary).to(torch.float32))
         away = t.reshape(-1, *[1] * (x.ndim - 1)).clamp(min=1e-6).to(x.dtype)
-        return Output((x - self.aim) / away)
+        return Output((x - aim) / away)
 
 
 class _Guessing:

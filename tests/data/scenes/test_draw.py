@@ -10,7 +10,11 @@ from frisket.data.scenes.table import half_of
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**40), st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=6), st.sampled_from(["train", "test"]))
+@given(
+    st.integers(0, 2**40),
+    st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=6),
+    st.sampled_from(["train", "test"]),
+)
 def test_a_scene_depends_on_its_number_alone(seed, ids, split):
     together = scenes_of(draw(seed, torch.tensor(ids), split))
     assert together == [draw_scene(seed, i, split) for i in ids]
