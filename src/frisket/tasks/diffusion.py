@@ -10,22 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from frisket.codecs.base import Codec
+from frisket.codecs.base import Codec, CodecConfig
 from frisket.core.condition import Condition, Output
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.core.sites import install
 from frisket.core.step import Step
-from frisket.data.base import Batch
+from frisket.data.base import Batch, Info
 from frisket.processes.base import Corrupted, Process
 from frisket.processes.known import Known
 from frisket.processes.makers import Maker
+from frisket.sampling.conditions import class_counts
+from frisket.sampling.pipeline import Pipeline
+from frisket.sampling.sampler import Sampler
 from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 
 
@@ -34,13 +38,14 @@ from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 class Diffusion:
     """drop: probability that a condition is dropped from a sample, each name by itself; drops: other numbers for some
     names. times: from a low-discrepancy sequence over the order of samples, or independent. known: what is given and
-    kept clean while training (inpainting, prompts, histories)."""
+    kept clean while training (inpainting, prompts, histories). sampler: of previews, and saved with the model."""
 
     drop: float = 0.1
     drops: dict[str, float] = field(default_factory=dict)
     times: Literal["stratified", "uniform"] = "stratified"
     known: Maker | None = None
     objectives: tuple[ObjectiveConfig, ...] = ()
+    sampler: Sampler = field(default_factory=Sampler)
 
     def __post_init__(self):
         for name, value in {"drop": self.drop, **{f"drops.{n}": p for n, p in self.drops.items()}}.items():
@@ -48,11 +53,12 @@ class Diffusion:
         check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
 
     def build(
-        self, model: nn.Module, process: Process, codec: Codec, readers: Mapping[str, tuple[str, Codec]] | None = None
-    ) -> DiffusionTask:
-        """readers: for a condition that is not raw in the batch, the batch's name for it and the codec that encodes it
-        (a caption's words)."""
-        return DiffusionTask(self, model, process, codec, readers)
+        self, model: nn.Module, process: Process, codec: CodecConfig, info: Info,
+        readers: Mapping[str, tuple[str, Codec]] | None = None,
+    ) -> DiffusionTask:  # fmt: skip
+        """info: facts of the data. readers: for a condition that is not raw in the batch, the batch's name for it and
+        the codec that encodes it (a caption's words)."""
+        return DiffusionTask(self, model, process, codec, info, readers)
 
 
 class DiffusionTask(nn.Module):
@@ -60,11 +66,13 @@ class DiffusionTask(nn.Module):
     learn with the model; a codec with weights is moved with the task, but neither learns nor is saved with it."""
 
     def __init__(
-        self, config: Diffusion, model: nn.Module, process: Process, codec: Codec,
+        self, config: Diffusion, model: nn.Module, process: Process, codec: CodecConfig, info: Info,
         readers: Mapping[str, tuple[str, Codec]] | None = None,
     ):  # fmt: skip
         super().__init__()
-        self.config, self.model, self.process, self.codec = config, model, process, codec
+        self.config, self.model, self.process = config, model, process
+        self.pipeline = Pipeline(model, process, codec, config.sampler, info)
+        self.codec = self.pipeline.coder
         self.readers = dict(readers or {})
         self.reads = conditions_of(model)
         for name in (*self.readers, *config.drops):
@@ -101,6 +109,18 @@ class DiffusionTask(nn.Module):
         means = {name: term.mean() for name, term in terms.items()}
         _add(means, output.losses)
         return means
+
+    def preview(self, step: Step, n: int) -> Any:
+        """n samples of the model as it is, in the data's range; class conditions take their classes in turn, any other
+        condition is dropped."""
+        counts = class_counts(self.model, self.pipeline.info)
+        turns = {name: [i % counts[name] for i in range(n)] if name in counts else None for name in self.reads}
+        return self.pipeline.sample(n, seed=step.seed, **turns)
+
+    def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """The pipeline with these weights (named as in this task), to be loaded by `Pipeline.from_pretrained`."""
+        own = {n.removeprefix("model."): v for n, v in weights.items() if n.startswith("model.")}
+        self.pipeline.save_pretrained(folder, own)
 
     def encode(self, batch: Batch, step: Step) -> Tensor:
         """The clean state; a codec that says `stochastic` is given a draw for its posterior. No gradient."""
