@@ -24,7 +24,7 @@ def build(experiment: Experiment) -> tuple[DiffusionTask, Pipeline, Source | Str
     model: Any = experiment.model.build()
     materialise(model, experiment.training.seed)
     pipeline = Pipeline(model, experiment.process, experiment.codec, experiment.sampler, source.info)
-    return experiment.task.build_for(pipeline), pipeline, source
+    return experiment.task.build(pipeline), pipeline, source
 
 
 def train(
