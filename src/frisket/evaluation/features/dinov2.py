@@ -33,7 +33,7 @@ class Dinov2:
     size: int = 224
 
     def build(self, data: Data) -> Dinov2Extractor:
-        """Raises `MissingExtra` without transformers, `FrisketError` when the weights are neither local nor reachable."""
+        """Raises `MissingExtra` without transformers, `FrisketError` when weights are neither local nor reachable."""
         if importlib.util.find_spec("transformers") is None:
             raise MissingExtra("transformers", "diffusers", "features.dinov2")
         try:

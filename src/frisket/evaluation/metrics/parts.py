@@ -1,0 +1,152 @@
+"""The metrics as parts: what each needs, its unit, which way is better, and how it is resampled.
+
+A metric turns (samples, reference, labels asked for) into a statistic of resampled indices, so that one bootstrap
+serves all. Two-sample distances resample both sets; shares resample the judged samples against fixed manifolds, because
+neighbours at distance zero would shrink a resampled manifold.
+Shapes: n samples, m reference items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from frisket.core.errors import FrisketError
+from frisket.core.registry import register
+from frisket.evaluation.features.base import Extracted
+from frisket.evaluation.intervals import Interval, bootstrap
+from frisket.evaluation.metrics.frechet import frechet
+from frisket.evaluation.metrics.kid import kernels, weighted_kid
+from frisket.evaluation.metrics.precision_recall import inside
+from frisket.evaluation.metrics.scores import hits, inception_score
+
+Statistic = Callable[..., float]
+
+
+class Metric(Protocol):
+    """A registered value ("metric/..."). needs: "probabilities" and "labels" where it cannot do without."""
+
+    title: str
+    unit: str
+    better: Literal["less", "more"]
+    range: tuple[float, float]
+    needs: tuple[str, ...]
+
+    def statistic(
+        self, sample: Extracted, real: Extracted, labels: np.ndarray | None
+    ) -> tuple[Statistic, tuple[int, ...]]:
+        """A function of index arrays and how long each of them is."""
+        ...
+
+
+@register("metric/frechet")
+@dataclass(frozen=True, kw_only=True)
+class Frechet:
+    title = "Frechet distance"
+    unit = "squared feature units"
+    better = "less"
+    range = (0.0, np.inf)
+    needs = ()
+
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        a, b = sample.features, real.features
+        return (lambda i, j: frechet(a[i], b[j])), (len(a), len(b))
+
+
+@register("metric/kid")
+@dataclass(frozen=True, kw_only=True)
+class Kid:
+    title = "Kernel distance (KID)"
+    unit = "squared discrepancy"
+    better = "less"
+    range = (-np.inf, np.inf)
+    needs = ()
+
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        matrices, n, m = kernels(sample.features, real.features), len(sample.features), len(real.features)
+        return (lambda i, j: weighted_kid(matrices, np.bincount(i, minlength=n), np.bincount(j, minlength=m))), (n, m)
+
+
+@register("metric/precision")
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    neighbours: int = 3
+    title = "Precision"
+    unit = "share of samples"
+    better = "more"
+    range = (0.0, 1.0)
+    needs = ()
+
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        return _share(inside(sample.features, real.features, self.neighbours))
+
+
+@register("metric/recall")
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    neighbours: int = 3
+    title = "Recall"
+    unit = "share of real items"
+    better = "more"
+    range = (0.0, 1.0)
+    needs = ()
+
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        return _share(inside(real.features, sample.features, self.neighbours))
+
+
+@register("metric/inception_score")
+@dataclass(frozen=True, kw_only=True)
+class InceptionScore:
+    title = "Inception-like score"
+    unit = "effective classes"
+    better = "more"
+    range = (1.0, np.inf)
+    needs = ("probabilities",)
+
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        p = _given(sample.probabilities, self.title, "probabilities")
+        return (lambda i: inception_score(p[i])), (len(p),)
+
+
+@register("metric/class_accuracy")
+@dataclass(frozen=True, kw_only=True)
+class ClassAccuracy:
+    title = "Class accuracy"
+    unit = "share of samples"
+    better = "more"
+    range = (0.0, 1.0)
+    needs = ("probabilities", "labels")
+
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        p = _given(sample.probabilities, self.title, "probabilities")
+        return _share(hits(p, _given(labels, self.title, "labels")))
+
+
+def measured(
+    metric: Metric, sample: Extracted, real: Extracted, labels: np.ndarray | None = None, *, seed: int = 0,
+    resamples: int = 200, confidence: float = 0.95,
+) -> Interval:  # fmt: skip
+    """The value of `metric` with its bootstrap interval; a share keeps to [0, 1], a distance to >= 0."""
+    statistic, sizes = metric.statistic(sample, real, labels)
+    low, high = metric.range
+    return bootstrap(statistic, sizes, seed=seed, resamples=resamples, confidence=confidence, low=low, high=high)
+
+
+def plain_value(metric: Metric, sample: Extracted, real: Extracted, labels: np.ndarray | None = None) -> float:
+    """The value alone."""
+    statistic, sizes = metric.statistic(sample, real, labels)
+    return float(statistic(*(np.arange(n) for n in sizes)))
+
+
+def _share(which: np.ndarray):
+    return (lambda i: float(which[i].mean())), (len(which),)
+
+
+def _given(value: np.ndarray | None, title: str, what: str) -> np.ndarray:
+    if value is None:
+        raise FrisketError(f"{title} needs {what}, and there are none")
+    return value
