@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -63,7 +64,9 @@ def chart(
         check(len(line.x) == len(line.y) > 0, f"line {line.name!r}", (len(line.x), len(line.y)), "of equal lengths > 0")
         twin = next((i for i, other in enumerate(solid) if other.name == line.name), 0)
         colour = SERIES[(solid.index(line) if not line.faint else twin) % len(SERIES)]
-        style = {"linewidth": 0.7, "alpha": 0.35} if line.faint else {"linewidth": 1.8, "label": line.name}
+        style: dict[str, Any] = (
+            {"linewidth": 0.7, "alpha": 0.35} if line.faint else {"linewidth": 1.8, "label": line.name}
+        )
         axes.plot(line.x, line.y, color=colour, marker="o" if len(line.x) <= 20 else "", markersize=3.5, **style)
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, linewidth=0)

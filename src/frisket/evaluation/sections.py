@@ -84,11 +84,12 @@ def metrics_section(results: Mapping[str, Any], *, title: str = "Quality", text:
         rows.append((entry["title"], number(entry["value"]), f"{number(entry['low'])} to {number(entry['high'])}",
                      "" if floor is None else number(floor), arrow, entry["unit"]))  # fmt: skip
         marks.append(range_bar(entry["low"], entry["value"], entry["high"], floor))
+    share = 100 * results["confidence"]
     note = (
-        f"{results['n']:,} samples against {results['n_real']:,} held-out real items; "
-       
-        f"{100 * results['confidence']:g} % bootstrap
-        intervals. Real vs real (dashed): {results['n_floor']:,} training " f"items in the samples' place (for scores of a classifier, the held-out items). Features: {results['features']}" )
+        f"{results['n']:,} samples against {results['n_real']:,} held-out real items; {share:g} % bootstrap intervals. "
+        f"Real vs real (dashed): {results['n_floor']:,} training items in the samples' place (for scores of a "
+        f"classifier, the held-out items). Features: {results['features']}"
+    )
     if results.get("feature_accuracy") is not None:
         note += f", right on {100 * results['feature_accuracy']:.1f} % of real test items"
     columns = ("metric", "value", "interval", "real vs real", "better", "unit")
