@@ -59,20 +59,18 @@ def chart(
     figure, axes = _axes(x_label, y_label)
     axes.set_yscale(y_scale)
     axes.set_xscale(x_scale)
-    solid = [line for line in lines if not line.faint]
+    names = list(dict.fromkeys(line.name for line in lines))
     for line in lines:
         check(len(line.x) == len(line.y) > 0, f"line {line.name!r}", (len(line.x), len(line.y)), "of equal lengths > 0")
-        twin = next((i for i, other in enumerate(solid) if other.name == line.name), 0)
-        colour = SERIES[(solid.index(line) if not line.faint else twin) % len(SERIES)]
-        style: dict[str, Any] = (
-            {"linewidth": 0.7, "alpha": 0.35} if line.faint else {"linewidth": 1.8, "label": line.name}
-        )
+        colour = SERIES[names.index(line.name) % len(SERIES)]
+        drawn = {"linewidth": 1.8, "label": line.name}
+        style: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.35} if line.faint else drawn
         axes.plot(line.x, line.y, color=colour, marker="o" if len(line.x) <= 20 else "", markersize=3.5, **style)
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
     for name, level in (levels or {}).items():
         axes.axhline(level, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label=name)
-    if len(solid) + len(levels or {}) > 1:
+    if sum(not line.faint for line in lines) + len(levels or {}) > 1:
         axes.legend(frameon=False, fontsize=9.5, labelcolor=INK)
     _plain_ticks(axes)
     return Figure(markup=_svg(figure), caption=caption)
