@@ -57,7 +57,10 @@ def test_verbs_do_what_they_say():
     assert edit(scene, Change(verb="ground", to=Ground(colour=5))).ground.colour == 5
     assert instruction(scene, Change(verb="remove", which=0)) == "remove yellow star"
     assert instruction(scene, Change(verb="add", to=near)) == "add large red three at centre"
-    assert instruction(scene, Change(verb="recolour", which=0, to=replace(star, colour=2))) == "recolour yellow star to blue"
+    assert (
+        instruction(scene, Change(verb="recolour", which=0, to=replace(star, colour=2)))
+        == "recolour yellow star to blue"
+    )
     assert instruction(scene, Change(verb="ground", to=Ground(colour=5))) == "ground to sand"
 
 
