@@ -99,9 +99,9 @@ def test_an_empty_scene_agrees(reader):
 def test_bad_requests_are_named(reader):
     with pytest.raises((FrisketError, TypeCheckError), match="role"):
         Judge(role="both")  # type: ignore[arg-type]
-    with pytest.raises(FrisketError, match="judge.steps"):
+    with pytest.raises(FrisketError, match=r"judge\.steps"):
         Judge(steps=0)
-    with pytest.raises(FrisketError, match="image"):
+    with pytest.raises((FrisketError, TypeCheckError), match="image"):
         room.judge(torch.zeros(1, 8, 8), Scene(objects=(Object(label=1),)))
     with pytest.raises(FrisketError, match="statements"):
         reader.find(torch.zeros(2, 3, 8, 8), [])
