@@ -47,7 +47,8 @@ def equal_flops(arms: Mapping[str, Experiment]) -> dict[str, Experiment]:
     costs = {name: step_flops(arm) for name, arm in arms.items()}
     most = max(costs[name] * arm.training.steps for name, arm in arms.items())
     return {
-        name: replace(arm, training=replace(arm.training, steps=round(most / costs[name]))) for name, arm in arms.items()
+        name: replace(arm, training=replace(arm.training, steps=round(most / costs[name])))
+        for name, arm in arms.items()
     }
 
 

@@ -14,7 +14,7 @@ from frisket.core.registry import names
 from frisket.core.step import Step
 from frisket.data.base import Data, Source
 from frisket.evaluation.evaluate import evaluate, measure_named
-from frisket.evaluation.heldout import heldout_loss
+from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
 from frisket.sampling.conditions import class_counts
 from frisket.sampling.pipeline import Pipeline
@@ -39,25 +39,35 @@ def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500,
     """Every measure of `wanted` on the test split. loss: held-out process loss on a fixed grid of (t, noise) of up to
     `n` items; bits: the bound in bits an element; the rest: of `n` samples. Evaluation noise depends on `seed` only."""
     check_measures(wanted)
-    source = indexed(data)
-    conditions = tuple(class_counts(pipeline.model, pipeline.info))
-    most = min(n, source.info.size or n)
     out: dict[str, float] = {}
     if "loss" in wanted:
-        found = heldout_loss(
-            pipeline.model, pipeline.process, pipeline.coder, source, n=most, seed=seed, conditions=conditions
-        )
-        out["loss"] = found.mean.value
+        out["loss"] = held_out(pipeline, data, n, seed).mean.value
     if "bits" in wanted:
-        bound = likelihood(
-            pipeline.model, pipeline.process, pipeline.coder, source, n=most, seed=seed, conditions=conditions
-        )
-        out["bits"] = bound["bits"]["value"]
+        out["bits"] = bound(pipeline, data, n, seed)["bits"]["value"]
     of_samples = [name for name in wanted if name not in OWN]
     if of_samples:
         scores = score_samples(pipeline, data, n=n, seed=seed, measures=of_samples)
         out |= {name: scores["metrics"][name]["value"] for name in of_samples}
     return {name: out[name] for name in wanted}
+
+
+def held_out(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> HeldoutLoss:
+    """The pipeline's loss on up to n test items, on a fixed grid of (t, noise)."""
+    source = indexed(data)
+    return heldout_loss(
+        pipeline.model, pipeline.process, pipeline.coder, source, n=min(n, source.info.size or n), seed=seed,
+        conditions=tuple(class_counts(pipeline.model, pipeline.info)),
+    )  # fmt: skip
+
+
+def bound(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> dict[str, Any]:
+    """The process's own bound on up to n test items, beside what symbol frequencies reach."""
+    source, train = indexed(data), data.open("train")
+    return likelihood(
+        pipeline.model, pipeline.process, pipeline.coder, source, n=min(n, source.info.size or n), seed=seed,
+        train=train if hasattr(train, "batch") else None,  # type: ignore[arg-type]
+        conditions=tuple(class_counts(pipeline.model, pipeline.info)),
+    )  # fmt: skip
 
 
 def score_samples(

@@ -12,6 +12,7 @@ from typing import Any
 from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.files import write_json
 from frisket.evaluation.compare import Comparison, compare
+from frisket.evaluation.report import Section, Table
 from frisket.experiments.arms import ArmResult, arms_of, equal_flops, run_arms
 from frisket.experiments.experiment import Experiment, Study
 from frisket.experiments.measures import check_measures
@@ -27,7 +28,7 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """"shown" only if every expectation is; "opposite" if any is; else "not shown at this scale"."""
+        """ "shown" only if every expectation is; "opposite" if any is; else "not shown at this scale"."""
         found = {j.verdict for j in self.comparison.judgements}
         return "opposite" if "opposite" in found else "shown" if found == {"shown"} else "not shown at this scale"
 
@@ -76,8 +77,8 @@ def effect_record(study: Study, outcome: Outcome) -> dict[str, Any]:
 
 
 def verify(
-    recipe: Recipe, *, size: str, folder: Path, arms: Path, results: Path, procs: int, run: Callable[[Experiment, Path], Any],
-    say: Callable[[str], None] = print,
+    recipe: Recipe, *, size: str, folder: Path, arms: Path, results: Path, procs: int,
+    run: Callable[[Experiment, Path], Any], say: Callable[[str], None] = print,
 ) -> dict[str, Any]:  # fmt: skip
     """Gather a recipe's evidence and write `results/NAME.json`: runs `size` end to end (`run`), computes every
     published count, compares with the golden arrays, trains the study's arms."""
@@ -101,7 +102,12 @@ def verify(
     if recipe.parity is not None:
         difference = recipe.parity.difference()
         ok = difference <= recipe.parity.limit
-        record["parity"] = {"kind": recipe.parity.kind, "difference": difference, "limit": recipe.parity.limit, "ok": ok}
+        record["parity"] = {
+            "kind": recipe.parity.kind,
+            "difference": difference,
+            "limit": recipe.parity.limit,
+            "ok": ok,
+        }
         say(f"parity ({recipe.parity.kind}): largest difference {difference:.2g}")
     run(experiment, folder / "run")
     record["works"] = {"ok": True, "size": size}
@@ -127,7 +133,20 @@ def compare_experiments(
         if arm.data != first.data:
             raise FrisketError(f"arm {name} learns from {arm.data}, another from {first.data}; give both --data")
         if arm.process != first.process and "loss" in measures:
-            raise FrisketError(f"arm {name} has another process, so its loss is another quantity; use --measure frechet")
+            raise FrisketError(
+                f"arm {name} has another process, so its loss is another quantity; use --measure frechet"
+            )
     if flops:
         fitted = equal_flops(fitted)
     return run_arms(fitted, measures, seeds=seeds, folder=folder, procs=procs, say=say)
+
+
+def costs_table(results: Sequence[ArmResult]) -> Section:
+    """What each arm cost: parameters, steps, samples, training FLOPs; the same for all its seeds."""
+    rows = []
+    for arm in dict.fromkeys(r.arm for r in results):
+        cost = next(r.cost for r in results if r.arm == arm)
+        rows.append((arm, f"{cost['parameters']:,.0f}", f"{cost['macs'] / 1e6:,.2f} M", f"{cost['steps']:,.0f}",
+                     f"{cost['samples']:,.0f}", f"{cost['train_flops']:.3g}"))  # fmt: skip
+    columns = ("arm", "parameters", "forward MACs", "steps", "samples", "training FLOPs")
+    return Section(title="Cost", table=Table(columns=columns, rows=tuple(rows), right=(1, 2, 3, 4, 5)))

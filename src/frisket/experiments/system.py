@@ -68,3 +68,29 @@ def finish(pipeline: Pipeline, result: Result, folder: Path) -> Pipeline:
     trained = Pipeline.from_pretrained(result.folder)
     trained.save_pretrained(folder / "model")
     return trained
+
+
+def dry_run(experiment: Experiment) -> str:
+    """Build everything, do one update without writing, and say what a run would cost."""
+    import resource
+    import tempfile
+
+    from frisket.models.count import count_macs, count_parameters
+
+    task, pipeline, source = build(experiment)
+    training = experiment.training
+    macs, state = count_macs(pipeline.model), pipeline.spec
+    with tempfile.TemporaryDirectory() as scratch:
+        once = replace(training, steps=1, watching=replace(training.watching, previews=0, trackers=()))
+        record = once.fit(task, source, scratch, resume="never").record
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    lines = {
+        "data": f"{source.info.size or 'endless'} items of {source.info.kind} {source.info.shape or ''}",
+        "state": f"{state.kind} {state.shape}" + (f", {state.vocabulary} symbols" if state.vocabulary else ""),
+        "parameters": f"{count_parameters(pipeline.model):,}",
+        "forward": f"{macs / 1e6:,.2f} M multiply-adds a sample",
+        "training": f"{training.steps:,} steps of {training.batch}, {6.0 * macs * training.batch * training.steps:.3g} FLOPs",
+        "first loss": f"{record['loss']:.4f}",
+        "peak memory": f"{memory:,.0f} MB",
+    }
+    return "\n".join(f"{name:<12}{text}" for name, text in lines.items())

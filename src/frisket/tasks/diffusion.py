@@ -1,4 +1,4 @@
-"""The diffusion task: encode, draw a time and noise, corrupt, predict, compare. For gaussian and masked processes alike.
+"""The diffusion task: encode, draw a time and noise, corrupt, predict, compare. For any process, gaussian or masked.
 
 All numbers that a step draws come from its `Step`, a sample at a time: the posterior of the codec ("latent"), the time,
 the noise, what is known, and which conditions are dropped. Terms are means over the batch of one number a sample, so a
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -78,7 +77,9 @@ class DiffusionTask(nn.Module):
         self.reads = conditions_of(model)
         for name in (*self.readers, *config.drops):
             if name not in self.reads:
-                raise FrisketError(f"the model reads no condition {name!r} (it reads: {', '.join(self.reads) or 'none'})")
+                raise FrisketError(
+                    f"the model reads no condition {name!r} (it reads: {', '.join(self.reads) or 'none'})"
+                )
         self.objectives: list[Objective] = [o.build(model) for o in config.objectives]
         self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
         self.fixed = ("codec",)
