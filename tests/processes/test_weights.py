@@ -65,4 +65,4 @@ def test_round_trip(name):
 
 def test_bad_gamma_is_named():
     with pytest.raises(FrisketError, match=r"weight\.gamma"):
-        MinSNR(gamma=0)
+        MinSNR(gamma=0.0)
