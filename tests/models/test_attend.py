@@ -69,8 +69,10 @@ def written_out(q, k, v, allowed, empty, bias=0.0):
     return out
 
 
-def dense(mask, q_tags=TAGS, k_tags=TAGS):
-    return create_mask(mask_mod(mask, q_tags, k_tags), B, None, q_tags.n, k_tags.n, device="cpu")[:, 0]
+def dense(mask):
+    """The predicate at every (row, query, key)."""
+    row, query, key = torch.meshgrid(torch.arange(B), torch.arange(TAGS.n), torch.arange(TAGS.n), indexing="ij")
+    return mask_mod(mask, TAGS, TAGS)(row, None, query, key)
 
 
 @settings(max_examples=20, deadline=None)
@@ -79,6 +81,14 @@ def test_sdpa_is_attention_over_what_flex_would_allow(mask):
     q, k, v = qkv()
     out = attend(q, k, v, TAGS, TAGS, mask)
     torch.testing.assert_close(out, written_out(q, k, v, dense(mask), mask.empty), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mask", [Window(radius=1.0) & ~Region(), Dense(table=TABLE) | Causal() & Segments()])
+def test_flex_sees_the_mask_that_sdpa_sees(mask):
+    seen = create_mask(mask_mod(mask, TAGS, TAGS), B, None, TAGS.n, TAGS.n, device="cpu")
+    low = lower(mask, TAGS, TAGS, B, torch.device("cpu"))
+    allowed = low.allowed if low.empty is None else low.allowed & ~low.empty
+    assert torch.equal(seen, allowed.expand(B, 1, TAGS.n, TAGS.n))
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
