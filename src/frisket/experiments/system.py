@@ -39,8 +39,8 @@ def train(
 ) -> Pipeline:  # fmt: skip
     """Train an experiment in `folder` and return the pipeline with the averaged weights.
 
-    The experiment is fitted to its data first. Writes config.json, metrics.jsonl, checkpoints and `model/`. A folder that holds another experiment is refused; one
-    that was interrupted goes on; one that is done is read back.
+    The experiment is fitted to its data first. Writes config.json, metrics.jsonl, checkpoints and `model/`. A folder
+    that holds another experiment is refused; one that was interrupted goes on; one that is done is read back.
     """
     experiment, folder = replace(experiment, study=None).fit(), Path(folder)
     if seed is not None:
