@@ -133,9 +133,7 @@ def measured(
     """The value of `measure` with its bootstrap interval; a share keeps to [0, 1], a distance to >= 0."""
     statistic, sizes = measure.statistic(sample, real, labels)
     low, high = measure.range
-    return bootstrap(
-        statistic, sizes, seed=seed, resamples=resamples, confidence=confidence, low=low, high=high
-    )
+    return bootstrap(statistic, sizes, seed=seed, resamples=resamples, confidence=confidence, low=low, high=high)
 
 
 def plain_value(measure: Measure, sample: Extracted, real: Extracted, labels: np.ndarray | None = None) -> float:

@@ -139,13 +139,13 @@ def tinted(image: Float[Tensor, "c h w"], known: Bool[Tensor, "1 h w"]) -> Float
 
 
 def smooth(values: Sequence[float], window: int | None = None) -> Float[np.ndarray, "n"]:
-    """Mean over a centred window (a twentieth of the length by default), narrower at both ends."""
+    """Mean over a centred window (a twentieth of the length by default), cut off at both ends."""
     x = np.asarray(values, dtype=np.float64)
     half = (max(1, len(x) // 20) if window is None else window) // 2
     total = np.concatenate([[0.0], np.cumsum(x)])
     index = np.arange(len(x))
-    reach = np.minimum(half, np.minimum(index, len(x) - 1 - index))
-    return (total[index + reach + 1] - total[index - reach]) / (2 * reach + 1)
+    first, last = np.maximum(index - half, 0), np.minimum(index + half + 1, len(x))
+    return (total[last] - total[first]) / (last - first)
 
 
 def range_bar(low: float, value: float, high: float, floor: float | None) -> str:

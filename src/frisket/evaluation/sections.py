@@ -76,7 +76,8 @@ def metrics_section(results: Mapping[str, Any], *, title: str = "Quality", text:
         marks.append(range_bar(entry["low"], entry["value"], entry["high"], floor))
     note = (
         f"{results['n']:,} samples against {results['n_real']:,} held-out real items; {100 * results['confidence']:g} % "
-        f"bootstrap intervals. Real vs real (dashed): {results['n_floor']:,} training items in the samples' place. "
+        f"bootstrap intervals. Real vs real (dashed): "
+        f"{results['n_floor']:,} training items in the samples' place (for scores of a classifier, the held-out items). "
         f"Features: {results['features']}"
     )
     if results.get("feature_accuracy") is not None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor
 
+from frisket.codecs.pixels import Pixels
 from frisket.core.condition import Condition, Output
 from frisket.core.random import hash_text
 from frisket.core.step import Step
+from frisket.data.base import Info
+from frisket.models.backbones.transformer import Transformer
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.masked import Masked
+from frisket.sampling.base import Start
+from frisket.sampling.grids import Uniform
+from frisket.sampling.pipeline import Pipeline
+from frisket.sampling.sampler import Sampler
 
 
 class GaussianDenoiser:
@@ -35,11 +43,30 @@ class GaussianDenoiser:
         return Output(level.d_alpha * x0 + level.d_sigma * noise)
 
 
-def flow_solution(process: Gaussian, x: Tensor, mean: float, std: float) -> Tensor:
-    """Where the probability flow takes x from t = 1: the same quantile of the data distribution."""
-    level = process.level(torch.ones(len(x), dtype=torch.float64), x)
-    total = torch.sqrt(level.alpha**2 * std**2 + level.sigma**2)
-    return mean + std * (x - level.alpha * mean) / total
+def flow_solution(process: Gaussian, x: Tensor, t: float, s: float, mean: float = 1.5, std: float = 0.5) -> Tensor:
+    """Where the probability flow takes x from t to s: the same quantile of the state's distribution."""
+    at = [process.level(torch.full((len(x),), v, dtype=torch.float64), x) for v in (t, s)]
+    spread = [torch.sqrt(a.alpha**2 * std**2 + a.sigma**2) for a in at]
+    return at[1].alpha * mean + spread[1] * (x - at[0].alpha * mean) / spread[0]
+
+
+def flow_error(process: Gaussian, update, n: int, grid=None, before_last: bool = False) -> float:
+    """Largest distance from the exact flow after n moves (or before the last of them)."""
+    x = torch.linspace(-2, 2, 16, dtype=torch.float64)[:, None] * process.path.scale()
+    grid = grid or Uniform()
+    first = float(grid.times(n, process)[0])
+    run = Sampler(steps=n, update=update, grid=grid).run(
+        GaussianDenoiser(process), process, shape=(1,), step=steps(16), start=Start(x=x, t=first)
+    )
+    shots = list(run)
+    shot = shots[-2] if before_last else shots[-1]
+    return float((shot.x - flow_solution(process, x, first, shot.t)).abs().max())
+
+
+def order_of(process: Gaussian, update, n: int = 32, grid=None, before_last: bool = False) -> float:
+    """The order of convergence: log2 of what doubling the moves divides the error by."""
+    errors = [flow_error(process, update, k, grid, before_last) for k in (n, 2 * n)]
+    return math.log2(errors[0] / errors[1])
 
 
 class Joint:
@@ -70,3 +97,17 @@ class Joint:
 
 def steps(n: int, seed: int = 0, first: int = 0) -> Step:
     return Step(seed=seed, sample=torch.arange(first, first + n))
+
+
+def tiny_pipeline(seed: int = 0, size: int = 8, channels: int = 1, classes: int = 4, **sampler) -> Pipeline:
+    """A small transformer with every weight moved away from its start, so that conditions matter."""
+    info = Info(kind="image", shape=(channels, size, size), classes=tuple(f"c{i}" for i in range(classes)))
+    codec, process = Pixels(), Gaussian()
+    config = Transformer(width=16, heads=2).with_depth(1)
+    config = config.fit(codec.build().spec(info), process.outputs(channels), {"label": classes})
+    model = config.build()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in model.parameters():
+            value.add_(0.2 * torch.randn(value.shape, generator=generator))
+    return Pipeline(model, process, codec, Sampler(**{"steps": 4} | sampler), info)
