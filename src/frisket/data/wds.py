@@ -141,7 +141,7 @@ def samples_of(file: Any, shard: str) -> Iterator[tuple[str, dict[str, bytes], i
     key, files = None, {}
     archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - closing it is closing the file
     while (member := archive.next()) is not None:
-        archive.members = []  # else every header of the archive is kept
+        archive.members = []  # type: ignore[attr-defined]  # else every header of the archive is kept
         check_member(member, shard)
         if not member.isreg():
             continue
@@ -204,7 +204,7 @@ def open_shard(shard: str) -> Any:
     import fsspec
 
     try:
-        return fsspec.open(shard, "rb").open()
+        return fsspec.open(shard, "rb").open()  # type: ignore[union-attr]
     except ImportError as error:
         raise MissingExtra(str(error.name or "fsspec[http]"), "data", f"reading {shard}") from error
     except ValueError as error:
