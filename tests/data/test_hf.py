@@ -32,7 +32,8 @@ def parquet(tmp_path):
         "label": [k % 3 for k in range(40)], "caption": [f"red {k}" for k in range(40)],
     }  # fmt: skip
     features = datasets.Features({
-        "image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"]), "caption": datasets.Value("string"),
+        "image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"]),
+        "caption": datasets.Value("string"),
     })  # fmt: skip
     folder = tmp_path / "set"
     folder.mkdir()

@@ -42,7 +42,8 @@ def test_bytes_are_pixels_and_labels_come_along(tmp_path):
     ({"y": np.zeros(3)}, "no array 'x'"), ({"x": np.zeros((5, 2, 4, 4))}, "has 2 channels"),
     ({"x": np.array([{}], dtype=object)}, "cannot be read"), ({"x": np.zeros((5, 3))}, "has shape"),
     ({"x": np.array(["a"])}, "must hold numbers"), ({"x": np.full((5, 1, 3), np.nan)}, "not finite"),
-    ({"x": -np.ones((5, 3), dtype=int)}, "from 0 up"), ({"x": np.zeros((1, 1, 4)), "label": np.zeros(2, int)}, "label of"),
+    ({"x": -np.ones((5, 3), dtype=int)}, "from 0 up"),
+    ({"x": np.zeros((1, 1, 4)), "label": np.zeros(2, int)}, "label of"),
 ])  # fmt: skip
 def test_other_content_is_refused_in_one_line(tmp_path, arrays, message):
     with pytest.raises(FrisketError, match=message) as caught:

@@ -1,4 +1,4 @@
-"""Data that a codec has encoded already (`frisket.data.latents`): encoding is the identity, decoding is that codec's."""
+"""Data that a codec has encoded already (`frisket.data.latents`): encoding does nothing, decoding is that codec's."""
 
 from __future__ import annotations
 

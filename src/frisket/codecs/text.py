@@ -138,8 +138,8 @@ class Words:
 class Bytes:
     """UTF-8 bytes, cut at a whole character or padded with byte 0 to `length` ids; vocabulary 256.
 
-    Zero bytes at the end are padding, so a string that ends in "\\0" loses it. A model may sample bytes that are no UTF-8:
-    they decode to U+FFFD.
+    Zero bytes at the end are padding, so a string that ends in "\\0" loses it. A model may sample bytes that are no
+    UTF-8: they decode to U+FFFD.
     """
 
     length: int = 64

@@ -1,8 +1,8 @@
 """The continuous autoencoder of latent diffusion, loaded from a diffusers `AutoencoderKL`.
 
-state = (z - shift) * scale with z from the encoder's normal posterior, and scale and shift (0 where there is none) from the
-autoencoder's own config; a decoder is given state / scale + shift. Latent diffusion: Rombach et al., arXiv 2112.10752;
-the shift as in Stable Diffusion 3's autoencoder, read in the diffusers pipelines.
+state = (z - shift) * scale with z from the encoder's normal posterior, and scale and shift (0 where there is none)
+from the autoencoder's own config; a decoder is given state / scale + shift. Latent diffusion: Rombach et al.,
+arXiv 2112.10752; the shift as in Stable Diffusion 3's autoencoder, read in the diffusers pipelines.
 Shapes: b images, c latent channels, f the factor by which sides shrink.
 """
 

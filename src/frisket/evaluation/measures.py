@@ -1,152 +1,166 @@
-"""The metrics as parts: what each needs, its unit, which way is better, and how it is resampled.
+"""Measures of a study: one number of a trained pipeline on held-out data.
 
-A measure turns (samples, reference, labels asked for) into a statistic of resampled indices, so that one bootstrap serves
-all. Two-sample distances resample both sets; shares resample the judged samples against fixed manifolds, because
-neighbours at distance zero would shrink a resampled manifold.
-Shapes: n samples, m reference items.
+The default of any denoiser or mask predictor is `loss`, its held-out process loss; the others score samples. Each uses
+the study's seed for noise and samples, so that two arms of a seed differ in nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from frisket.core.errors import FrisketError
+from frisket.core.errors import check
 from frisket.core.registry import register
-from frisket.evaluation.features.base import Extracted
-from frisket.evaluation.intervals import Interval, bootstrap
-from frisket.evaluation.metrics.frechet import frechet
-from frisket.evaluation.metrics.kid import kernels, weighted_kid
-from frisket.evaluation.metrics.precision_recall import inside
-from frisket.evaluation.metrics.scores import hits, inception_score
+from frisket.data.base import Data
+from frisket.evaluation.evaluate import evaluate
+from frisket.evaluation.features.base import Features
+from frisket.evaluation.features.classifier import Classifier
+from frisket.evaluation.heldout import heldout_loss, reads
+from frisket.evaluation.likelihood import likelihood
+from frisket.evaluation.metrics.parts import (
+    ClassAccuracy,
+    Frechet,
+    InceptionScore,
+    Kid,
+    Metric,
+    Precision,
+    Recall,
+)  # fmt: skip
 
-Statistic = Callable[..., float]
+if TYPE_CHECKING:
+    from frisket.sampling.pipeline import Pipeline
+
+FEWEST = 20  # resamples: a study's interval comes from its seeds, not from here
 
 
-class Measure(Protocol):
-    """A registered value ("measure/..."). needs: "probabilities" and "labels" where it cannot do without."""
+@register("measure/loss")
+@dataclass(frozen=True, kw_only=True)
+class LossMeasure:
+    """Mean held-out process loss over `items` test items and `times` times."""
 
-    title: str
-    unit: str
-    better: Literal["less", "more"]
-    range: tuple[float, float]
-    needs: tuple[str, ...]
+    items: int = 256
+    times: int = 16
+    name = "loss"
+    less = True
 
-    def statistic(
-        self, sample: Extracted, real: Extracted, labels: np.ndarray | None
-    ) -> tuple[Statistic, tuple[int, ...]]:
-        """A function of index arrays and how long each of them is."""
-        ...
+    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
+        source = _indexed(data)
+        n = min(self.items, source.info.size or self.items)
+        found = heldout_loss(pipeline.model, pipeline.process, pipeline.coder, source, n=n, times=self.times, seed=seed,
+                             resamples=FEWEST, device=str(pipeline.device))  # fmt: skip
+        return found.mean.value
+
+
+@register("measure/bits")
+@dataclass(frozen=True, kw_only=True)
+class BitsMeasure:
+    """Bits an element from the process's bound, over `items` test items and `draws` forwards each."""
+
+    items: int = 256
+    draws: int = 16
+    name = "bits"
+    less = True
+
+    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
+        source = _indexed(data)
+        n = min(self.items, source.info.size or self.items)
+        found = likelihood(pipeline.model, pipeline.process, pipeline.coder, source, n=n, draws=self.draws, seed=seed,
+                           resamples=FEWEST)  # fmt: skip
+        return found["bits"]["value"]
 
 
 @register("measure/frechet")
 @dataclass(frozen=True, kw_only=True)
-class Frechet:
-    title = "Frechet distance"
-    unit = "squared feature units"
-    better = "less"
-    range = (0.0, np.inf)
-    needs = ()
+class FrechetMeasure:
+    """Frechet distance of `n` samples to the test split."""
 
-    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
-        a, b = sample.features, real.features
-        return (lambda i, j: frechet(a[i], b[j])), (len(a), len(b))
+    n: int = 500
+    features: Features = field(default_factory=Classifier)
+    name = "frechet"
+    less = True
+
+    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
+        return _scored(Frechet(), self.features, self.n, pipeline, data, seed)
 
 
 @register("measure/kid")
 @dataclass(frozen=True, kw_only=True)
-class Kid:
-    title = "Kernel distance (KID)"
-    unit = "squared discrepancy"
-    better = "less"
-    range = (-np.inf, np.inf)
-    needs = ()
+class KidMeasure:
+    """Kernel distance of `n` samples to the test split."""
 
-    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
-        matrices, n, m = kernels(sample.features, real.features), len(sample.features), len(real.features)
-        return (lambda i, j: weighted_kid(matrices, np.bincount(i, minlength=n), np.bincount(j, minlength=m))), (n, m)
+    n: int = 500
+    features: Features = field(default_factory=Classifier)
+    name = "kid"
+    less = True
+
+    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
+        return _scored(Kid(), self.features, self.n, pipeline, data, seed)
 
 
 @register("measure/precision")
 @dataclass(frozen=True, kw_only=True)
-class Precision:
-    neighbours: int = 3
-    title = "Precision"
-    unit = "share of samples"
-    better = "more"
-    range = (0.0, 1.0)
-    needs = ()
+class PrecisionMeasure:
+    """Share of `n` samples inside the manifold of the test split."""
 
-    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
-        return _share(inside(sample.features, real.features, self.neighbours))
+    n: int = 500
+    features: Features = field(default_factory=Classifier)
+    name = "precision"
+    less = False
+
+    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
+        return _scored(Precision(), self.features, self.n, pipeline, data, seed)
 
 
 @register("measure/recall")
 @dataclass(frozen=True, kw_only=True)
-class Recall:
-    neighbours: int = 3
-    title = "Recall"
-    unit = "share of real items"
-    better = "more"
-    range = (0.0, 1.0)
-    needs = ()
+class RecallMeasure:
+    """Share of the test split inside the manifold of `n` samples."""
 
-    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
-        return _share(inside(real.features, sample.features, self.neighbours))
+    n: int = 500
+    features: Features = field(default_factory=Classifier)
+    name = "recall"
+    less = False
+
+    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
+        return _scored(Recall(), self.features, self.n, pipeline, data, seed)
 
 
 @register("measure/inception_score")
 @dataclass(frozen=True, kw_only=True)
-class InceptionScore:
-    title = "Inception-like score"
-    unit = "effective classes"
-    better = "more"
-    range = (1.0, np.inf)
-    needs = ("probabilities",)
+class InceptionScoreMeasure:
+    """Inception-like score of `n` samples."""
 
-    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
-        p = _given(sample.probabilities, self.title, "probabilities")
-        return (lambda i: inception_score(p[i])), (len(p),)
+    n: int = 500
+    features: Features = field(default_factory=Classifier)
+    name = "inception_score"
+    less = False
+
+    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
+        return _scored(InceptionScore(), self.features, self.n, pipeline, data, seed)
 
 
 @register("measure/class_accuracy")
 @dataclass(frozen=True, kw_only=True)
-class ClassAccuracy:
-    title = "Class accuracy"
-    unit = "share of samples"
-    better = "more"
-    range = (0.0, 1.0)
-    needs = ("probabilities", "labels")
+class ClassAccuracyMeasure:
+    """Share of `n` samples that the classifier sees as the class asked for; the model must read `label`."""
 
-    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
-        p = _given(sample.probabilities, self.title, "probabilities")
-        return _share(hits(p, _given(labels, self.title, "labels")))
+    n: int = 500
+    features: Features = field(default_factory=Classifier)
+    name = "class_accuracy"
+    less = False
 
-
-def measured(
-    measure: Measure, sample: Extracted, real: Extracted, labels: np.ndarray | None = None, *, seed: int = 0,
-    resamples: int = 200, confidence: float = 0.95,
-) -> Interval:  # fmt: skip
-    """The value of `measure` with its bootstrap interval; a share keeps to [0, 1], a distance to >= 0."""
-    statistic, sizes = measure.statistic(sample, real, labels)
-    low, high = measure.range
-    return bootstrap(statistic, sizes, seed=seed, resamples=resamples, confidence=confidence, low=low, high=high)
+    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
+        return _scored(ClassAccuracy(), self.features, self.n, pipeline, data, seed)
 
 
-def plain_value(measure: Measure, sample: Extracted, real: Extracted, labels: np.ndarray | None = None) -> float:
-    """The value alone."""
-    statistic, sizes = measure.statistic(sample, real, labels)
-    return float(statistic(*(np.arange(n) for n in sizes)))
+def _scored(metric: Metric, features: Features, n: int, pipeline: Pipeline, data: Data, seed: int) -> float:
+    label = "label" if "label" in reads(pipeline.model) else None
+    found = evaluate(pipeline, data, n=n, seed=seed, features=features, metrics=(metric,), label=label,
+                     resamples=FEWEST)  # fmt: skip
+    return next(iter(found["metrics"].values()))["value"]
 
 
-def _share(which: np.ndarray):
-    return (lambda i: float(which[i].mean())), (len(which),)
-
-
-def _given(value: np.ndarray | None, title: str, what: str) -> np.ndarray:
-    if value is None:
-        raise FrisketError(f"{title} needs {what}, and there are none")
-    return value
+def _indexed(data: Data) -> Any:
+    source = data.open("test")
+    check(hasattr(source, "batch"), "data", type(data).__name__, "a set with random access for this measure")
+    return source

@@ -18,7 +18,7 @@ from typing import Any
 from frisket.core.config import digest, from_config, override, to_config
 from frisket.core.errors import FrisketError
 from frisket.core.files import read_json, write_json
-from frisket.experiments.experiment import Experiment
+from frisket.experiments.experiment import Experiment, Study, forward_macs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +31,12 @@ class ArmResult:
     cost: dict[str, float]
 
 
-def arms_of(experiment: Experiment, changes: Mapping[str, Mapping[str, object]]) -> dict[str, Experiment]:
-    """The experiment once for each arm, with the arm's changes applied and fitted to its data."""
+def arms_of(experiment: Experiment, study: Study) -> dict[str, Experiment]:
+    """The experiment once for each arm, with the bench's and the arm's changes applied, fitted to its data."""
     arms = {}
-    for name, change in changes.items():
+    for name, change in study.arms.items():
         arm = experiment
-        for field, value in change.items():
+        for field, value in {**study.bench, **change}.items():
             arm = override(arm, field, value)
         arms[name] = replace(arm, study=None).fit()
     return arms
@@ -54,9 +54,7 @@ def equal_flops(arms: Mapping[str, Experiment]) -> dict[str, Experiment]:
 
 def step_flops(arm: Experiment) -> float:
     """Floating-point operations of one training step: 2 a MAC, times 3 for forward and backward, times the batch."""
-    from frisket.models.count import count_macs
-
-    return 6.0 * count_macs(arm.model.build()) * arm.training.batch
+    return 6.0 * forward_macs(arm) * arm.training.batch
 
 
 def run_arms(
@@ -103,7 +101,7 @@ def work_on(place: Path) -> None:
 
     from frisket.experiments.measures import take
     from frisket.experiments.system import train
-    from frisket.models.count import count_macs, count_parameters
+    from frisket.models.count import count_parameters
 
     job = read_json(place / "job.json")
     arm: Experiment = from_config(job["experiment"])
@@ -117,7 +115,7 @@ def work_on(place: Path) -> None:
         "samples": training.steps * training.batch,
         "train_flops": step_flops(arm) * training.steps,
         "parameters": count_parameters(pipeline.model),
-        "macs": count_macs(pipeline.model),
+        "macs": forward_macs(arm),
         "train_seconds": trained,
     }
     write_json(place / "result.json", {"measures": measures, "cost": cost})

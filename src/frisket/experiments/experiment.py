@@ -26,12 +26,13 @@ Size = Literal["tiny", "small", "paper"]
 @register("study")
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Arms (name -> changes of the experiment, dotted name -> value; the first is the baseline of tables), what is held
-    equal, what is measured ("loss", "bits" or a metric of samples), what is expected. budget: "steps" (samples follow,
+    """Arms (name -> changes of the experiment, dotted name -> value; the first is the baseline of tables), changes that
+    all arms share (bench), what is held equal, what is measured ("loss", "bits" or a metric of samples), what is expected. budget: "steps" (samples follow,
     FLOPs are stated) or "flops" (steps are scaled to the dearest arm's). proxy: the measure is not the paper's own.
     note: what a reader must know to weigh the result."""
 
     arms: dict[str, dict[str, Any]]
+    bench: dict[str, Any] = field(default_factory=dict)
     measures: tuple[str, ...]
     expect: tuple[Expectation, ...]
     budget: Literal["steps", "flops"] = "steps"
@@ -77,3 +78,11 @@ def classes_of(info: Info) -> dict[str, int]:
 def check_size(size: str) -> None:
     if size not in ("tiny", "small", "paper"):
         raise FrisketError(f"size = {size!r} is not accepted; it must be 'tiny', 'small' or 'paper'")
+
+
+def forward_macs(experiment: Experiment) -> int:
+    """Multiply-accumulates of one forward pass for one state of a fitted experiment."""
+    from frisket.models.count import macs_of_size
+
+    spec = experiment.codec.build().spec(experiment.data.open("train").info)
+    return macs_of_size(experiment.model, spec.shape)

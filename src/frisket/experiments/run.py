@@ -14,12 +14,12 @@ from frisket.core.config import to_config
 from frisket.core.errors import FrisketError
 from frisket.evaluation.report import Report, Section, Table, library_versions, write_report
 from frisket.evaluation.sections import heldout_section, loss_section
-from frisket.experiments.experiment import Experiment
+from frisket.experiments.experiment import Experiment, forward_macs
 from frisket.experiments.measures import held_out
 from frisket.experiments.paper import Paper, bibtex
 from frisket.experiments.showcase import show
 from frisket.experiments.system import train
-from frisket.models.count import count_macs, count_parameters
+from frisket.models.count import count_parameters
 from frisket.sampling.pipeline import Pipeline
 
 
@@ -82,7 +82,7 @@ def read_metrics(folder: Path) -> list[dict]:
 
 
 def _cost(experiment: Experiment, pipeline: Pipeline) -> Section:
-    training, macs = experiment.training, count_macs(pipeline.model)
+    training, macs = experiment.training, forward_macs(experiment)
     rows = (
         ("parameters", f"{count_parameters(pipeline.model):,}"),
         ("multiply-adds of a forward", f"{macs / 1e6:,.2f} M"),

@@ -51,7 +51,7 @@ def run_study(
                 raise unknown("arm", arm, study.arms)
         if expect.measure not in study.measures:
             raise unknown("measure", expect.measure, study.measures)
-    arms = arms_of(experiment, study.arms)
+    arms = arms_of(experiment, study)
     if study.budget == "flops":
         arms = equal_flops(arms)
     results = run_arms(arms, study.measures, seeds=study.seeds, folder=folder, procs=procs, say=say)

@@ -10,7 +10,7 @@ from frisket.core.config import to_config
 from frisket.core.errors import FrisketError
 from frisket.core.files import read_json, write_json
 from frisket.data.base import Source, Stream
-from frisket.experiments.experiment import Experiment
+from frisket.experiments.experiment import Experiment, forward_macs
 from frisket.models.init import materialise
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.diffusion import DiffusionTask
@@ -24,7 +24,7 @@ def build(experiment: Experiment) -> tuple[DiffusionTask, Pipeline, Source | Str
     model: Any = experiment.model.build()
     materialise(model, experiment.training.seed)
     pipeline = Pipeline(model, experiment.process, experiment.codec, experiment.sampler, source.info)
-    return experiment.task.build_for(pipeline), pipeline, source
+    return experiment.task.build(pipeline), pipeline, source
 
 
 def train(
@@ -75,11 +75,11 @@ def dry_run(experiment: Experiment) -> str:
     import resource
     import tempfile
 
-    from frisket.models.count import count_macs, count_parameters
+    from frisket.models.count import count_parameters
 
     task, pipeline, source = build(experiment)
     training = experiment.training
-    macs, state = count_macs(pipeline.model), pipeline.spec
+    macs, state = forward_macs(experiment), pipeline.spec
     with tempfile.TemporaryDirectory() as scratch:
         once = replace(training, steps=1, watching=replace(training.watching, previews=0, trackers=()))
         record = once.fit(task, source, scratch, resume="never").record

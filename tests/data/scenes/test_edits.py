@@ -57,7 +57,10 @@ def test_verbs_do_what_they_say():
     assert edit(scene, Change(verb="ground", to=Ground(colour=5))).ground.colour == 5
     assert instruction(scene, Change(verb="remove", which=0)) == "remove yellow star"
     assert instruction(scene, Change(verb="add", to=near)) == "add large red three at centre"
-    assert instruction(scene, Change(verb="recolour", which=0, to=replace(star, colour=2))) == "recolour yellow star to blue"
+    assert (
+        instruction(scene, Change(verb="recolour", which=0, to=replace(star, colour=2)))
+        == "recolour yellow star to blue"
+    )
     assert instruction(scene, Change(verb="ground", to=Ground(colour=5))) == "ground to sand"
 
 
@@ -65,11 +68,11 @@ def test_bad_changes_are_named():
     scene = Scene(objects=(Object(label=1),))
     with pytest.raises(FrisketError, match="verb"):
         edit(scene, Change(verb="explode"))
-    with pytest.raises(FrisketError, match="change.which"):
+    with pytest.raises(FrisketError, match=r"change\.which"):
         edit(scene, Change(verb="remove", which=1))
-    with pytest.raises(FrisketError, match="change.to"):
+    with pytest.raises(FrisketError, match=r"change\.to"):
         edit(scene, Change(verb="ground", to=Object(label=1)))
-    with pytest.raises(FrisketError, match="change.to"):
+    with pytest.raises(FrisketError, match=r"change\.to"):
         edit(scene, Change(verb="move", which=0))
     with pytest.raises(FrisketError, match="verbs"):
         draw_change(Scene(), 0, ("remove",))

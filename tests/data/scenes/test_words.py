@@ -7,7 +7,17 @@ from frisket.core import FrisketError
 from frisket.data.scenes import Dial, Ground, Object, Scene, Texture, draw, scenes_of
 from frisket.data.scenes.vocabulary import PLACES
 from frisket.data.scenes.words import (
-    FACTS, VOCABULARY, caption_ids, caption_text, describe, longest, parse, place_word, say, size_word, words,
+    FACTS,
+    VOCABULARY,
+    caption_ids,
+    caption_text,
+    describe,
+    longest,
+    parse,
+    place_word,
+    say,
+    size_word,
+    words,
 )  # fmt: skip
 
 SCENES = scenes_of(draw(0, torch.arange(200), "train", Dial(objects=(1, 4), palette=10)))

@@ -53,7 +53,10 @@ class Extracted:
 
 
 def extract(extractor: Extractor, x: Tensor, batch: int = 256) -> Extracted:
-    """Features of all samples in `x` (n, ...), `batch` at a time. Raises `FrisketError` on an empty or non-finite set."""
+    """Features of all samples in `x` (n, ...), `batch` at a time.
+
+    Raises `FrisketError` on an empty or non-finite set.
+    """
     check(len(x) > 0, "samples", len(x), "at least 1")
     check(bool(torch.isfinite(x).all()), "samples", "with NaN or infinity", "finite")
     parts = [extractor(x[i : i + batch]) for i in range(0, len(x), batch)]

@@ -1,8 +1,8 @@
 """The default extractor: a small classifier trained once per data set on its own labels, then cached.
 
-Published scores use networks trained on ImageNet, which say little about 8x8 digits or drawn scenes; a classifier of the
-set itself sees what matters there. Two configs with other seeds (or other halves of the data) are independent judges:
-one may be optimised against, the other then scores.
+Published scores use networks trained on ImageNet, which say little about 8x8 digits or drawn scenes; a classifier of
+the set itself sees what matters there. Two configs with other seeds (or other halves of the data) are independent
+judges: one may be optimised against, the other then scores.
 Weights, order, shifts and halves come from counter-based draws, so a cache that is lost is rebuilt alike.
 Shapes: b batch, c channels, d features, k classes.
 """
@@ -39,9 +39,9 @@ TESTED = 2000
 class Classifier:
     """Features (b, d) before the last layer, and probabilities over the set's classes.
 
-    width: first channels and d = 4 * width features. steps, batch, rate: of AdamW under a one-cycle rate. shift: largest
-    random translation in training, in pixels. seed: of everything random. half: train on every item, or only those with
-    an even or odd number.
+    width: first channels and d = 4 * width features. steps, batch, rate: of AdamW under a one-cycle rate. shift:
+    largest random translation in training, in pixels. seed: of everything random. half: train on every item, or only
+    those with an even or odd number.
     """
 
     width: int = 16
