@@ -116,7 +116,9 @@ class DiffusionTask(nn.Module):
         """n samples of the model as it is, in the data's range; class conditions take their classes in turn, any other
         condition is dropped."""
         counts = class_counts(self.model, self.pipeline.info)
-        turns = {name: [i % counts[name] for i in range(n)] if name in counts else None for name in self.reads}
+        turns: dict[str, Any] = {
+            name: [i % counts[name] for i in range(n)] if name in counts else None for name in self.reads
+        }
         return self.pipeline.sample(n, seed=step.seed, **turns)
 
     def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:

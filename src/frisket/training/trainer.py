@@ -133,9 +133,9 @@ class Trainer:
                 if here.size > 1 and is_lost(error):
                     raise _lost(run, error) from error
                 raise
-        if reason == "SIGTERM":
+        if reason == "SIGTERM" or asked.is_set(SIGTERM):
             raise SystemExit(0)
-        if reason == "SIGINT":
+        if reason == "SIGINT" or asked.is_set(SIGINT):
             raise KeyboardInterrupt
         return Result(run.step, run.samples, reason, run.folder, run.record)
 
@@ -157,7 +157,7 @@ class Trainer:
                 run.save()
             if self.watching.previews and run.step % self.watching.previews == 0:
                 run.preview()
-            if last:
+            if last and reason == "max_time":
                 reason = "done"
         if reason != "done":
             show.say(f"stopped by {reason} at step {run.step}, saved in {run.folder}; the same command continues")
