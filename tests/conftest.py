@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,10 +11,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("FRISKET_CACHE", str(Path(tempfile.gettempdir()) / f"frisket-tests-{os.getuid()}"))
 
+# Test modules of different rooms may have one name (importlib mode), so the stand-ins beside them are put on the path.
+TESTS = Path(__file__).parent
+sys.path[:0] = [str(TESTS), *(str(p) for p in sorted(TESTS.iterdir()) if p.is_dir() and p.name[0] not in "._")]
+
 if not os.environ.get("FRISKET_NO_SHAPE_CHECKS"):  # before anything imports frisket
     from jaxtyping import install_import_hook
 
-    install_import_hook("frisket", "beartype.beartype")
+    install_import_hook("frisket", "shape_checks.checked")
 
 import torch
 from hypothesis import settings

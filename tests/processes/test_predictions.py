@@ -79,4 +79,4 @@ def test_preconditioning_is_the_published_table(sigma, data):
 
 def test_bad_data_deviation_is_named():
     with pytest.raises(FrisketError, match=r"prediction\.data"):
-        Preconditioned(data=0)
+        Preconditioned(data=0.0)

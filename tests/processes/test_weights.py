@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from frisket.core import FrisketError, from_config, lookup, names, to_config
 from frisket.processes.levels import VE
 from frisket.processes.paths import Flow, VPLinear
-from frisket.processes.predictions import V, X0, Eps, Preconditioned, Velocity, target
+from frisket.processes.predictions import X0, Eps, Preconditioned, V, Velocity, target
 from frisket.processes.weights import EDMWeight, Like, Likelihood, MinSNR, TruncatedSNR
 
 
@@ -65,4 +65,4 @@ def test_round_trip(name):
 
 def test_bad_gamma_is_named():
     with pytest.raises(FrisketError, match=r"weight\.gamma"):
-        MinSNR(gamma=0)
+        MinSNR(gamma=0.0)

@@ -55,7 +55,8 @@ def main(argv: list[str]) -> int:
             pipeline, options.out, n=options.n, procs=options.procs, label=options.label, **chosen,
         )  # fmt: skip
     else:
-        samples = pipeline.sample(options.n, **pipeline.conditions(options.n, label=options.label), **chosen)
+        labels = pipeline.in_turn(options.n) if options.label is None else {"label": options.label}
+        samples = pipeline.sample(options.n, **labels, **chosen)
         if text:
             with open(options.out, "w") as file:
                 file.write("\n".join(samples) + "\n")

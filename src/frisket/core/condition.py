@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from frisket.core.errors import unknown
+from frisket.core.errors import check, unknown
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,10 @@ class Condition:
 
     @staticmethod
     def cat(parts: list[Condition]) -> Condition:
-        """Stack the rows of several conditions that hold the same names."""
+        """Stack the rows of several conditions. Raises `FrisketError` unless all hold the same names."""
         first = parts[0]
+        for part in parts[1:]:
+            check(set(part.values) == set(first.values), "condition", sorted(part.values), f"of {sorted(first.values)}")
         values = {k: torch.cat([p.values[k] for p in parts]) for k in first.values}
         dropped = {k for p in parts for k in p.drop}
         drop = {k: torch.cat([p.dropped(k) for p in parts]) for k in dropped}

@@ -9,13 +9,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from typing import Any, TypeVar, get_args, get_type_hints
+import types
+from inspect import isabstract
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from frisket.core.errors import FrisketError, unknown
+from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.registry import lookup, names
 
 T = TypeVar("T")
 SCALARS = (bool, int, float, str, type(None))
+_UNREAD = object()
 
 
 def to_config(value: Any) -> Any:
@@ -23,7 +26,7 @@ def to_config(value: Any) -> Any:
     if isinstance(value, SCALARS):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        name = getattr(value, "part_name", None)
+        name = type(value).__dict__.get("part_name")  # its own: an unregistered subclass is not its parent
         if name is None:
             raise TypeError(f"{type(value).__qualname__} is not registered, so it cannot be saved")
         return {
@@ -32,7 +35,7 @@ def to_config(value: Any) -> Any:
         }
     if isinstance(value, (tuple, list)):
         return [to_config(v) for v in value]
-    if isinstance(value, dict) and all(isinstance(k, str) for k in value):
+    if isinstance(value, dict) and all(isinstance(k, str) and k != "part" for k in value):
         return {k: to_config(v) for k, v in value.items()}
     raise TypeError(f"a config cannot hold {type(value).__qualname__}: {value!r}")
 
@@ -45,12 +48,24 @@ def from_config(data: Any) -> Any:
         return data
     if "part" not in data:
         return {k: from_config(v) for k, v in data.items()}
+    check(isinstance(data["part"], str), "part", data["part"], "the registered name of a part")
     cls = lookup(data["part"])
     accepted = [f.name for f in dataclasses.fields(cls) if f.init]
     for key in data:
         if key != "part" and key not in accepted:
             raise unknown(f"field of {data['part']}", key, accepted)
-    return cls(**{k: from_config(v) for k, v in data.items() if k != "part"})
+    return _made(cls, {k: from_config(v) for k, v in data.items() if k != "part"})
+
+
+def _made(cls: type, values: dict[str, Any]) -> Any:
+    missing = [f.name for f in dataclasses.fields(cls) if f.init and f.name not in values and _required(f)]
+    if missing:
+        raise FrisketError(f"{getattr(cls, 'part_name', cls.__name__)} needs a value for {', '.join(missing)}")
+    return cls(**values)
+
+
+def _required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def digest(value: Any, length: int = 12) -> str:
@@ -115,13 +130,26 @@ def _read(new: Any, held: Any, hint: Any, full: str) -> Any:
         return new
     if hasattr(held, "part_name") or _is_part_slot(hint):
         slot = held.part_name.split("/")[0] if hasattr(held, "part_name") else full.split(".")[-1]
-        if new in ("none", "None") and type(None) in get_args(hint):
+        if new in ("none", "None") and type(None) in _options(hint):
             return None
         chosen = new if "/" in new else f"{slot}/{new}"
         if chosen not in names(slot):
             raise unknown(f"option --{full}: part", new, [n.split("/", 1)[1] for n in names(slot)])
-        return lookup(chosen)()
-    kinds = {type(held)} | {k for k in (get_args(hint) or (hint,)) if isinstance(k, type)}
+        return _made(lookup(chosen), {})
+    choices = [c for k in _options(hint) if get_origin(k) is Literal for c in get_args(k)]
+    plain = {get_origin(k) or k for k in _options(hint) if get_origin(k) is not Literal}
+    value = _scalar(new, {type(held), *plain, *map(type, choices)})
+    if value is _UNREAD and (tuple in plain or isinstance(held, tuple)):
+        value = _listed(new, full)
+    if value is _UNREAD:
+        raise FrisketError(f"--{full} = {new!r} is not accepted; it holds {held!r}")
+    if type(value) in map(type, choices) and type(value) not in plain and value not in choices:
+        raise unknown(f"value of --{full}", new, map(str, choices))
+    return value
+
+
+def _scalar(new: str, kinds: set) -> Any:
+    """`new` as the narrowest of `kinds` that it reads as, else `_UNREAD`."""
     if new in ("none", "None") and type(None) in kinds:
         return None
     if bool in kinds and new.lower() in ("true", "false"):
@@ -132,12 +160,20 @@ def _read(new: Any, held: Any, hint: Any, full: str) -> Any:
                 return kind(new)
             except ValueError:
                 continue
-    if str in kinds:
-        return new
-    if tuple in kinds or isinstance(held, tuple):
+    return new if str in kinds else _UNREAD
+
+
+def _listed(new: str, full: str) -> tuple:
+    try:
         return from_config(json.loads(new if new.startswith("[") else f"[{new}]"))
-    raise FrisketError(f"--{full} = {new!r} is not accepted; it holds {held!r}")
+    except json.JSONDecodeError:
+        raise FrisketError(f"--{full} = {new!r} is not accepted; it must be a list such as 1,2 or [1, 2]") from None
+
+
+def _options(hint: Any) -> tuple:
+    """The alternatives of an annotation: those of a union, else itself."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
 def _is_part_slot(hint: Any) -> bool:
-    return any(getattr(k, "_is_protocol", False) for k in (get_args(hint) or (hint,)))
+    return any(getattr(k, "_is_protocol", False) or isabstract(k) for k in _options(hint))

@@ -48,13 +48,23 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         for file in aside.rglob("*"):
             _flush(file)
         _flush(aside)
-        if path.exists():
-            os.replace(path, old)
-        os.replace(aside, path)
+        _swap(aside, path, old)
         _flush(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _swap(aside: Path, path: Path, old: Path) -> None:
+    """Put `aside` at `path` and what stood there at `old`; when that fails, back."""
+    if path.exists():
+        os.replace(path, old)
+    try:
+        os.replace(aside, path)
+    except BaseException:
+        if old.exists():
+            os.replace(old, path)
+        raise
 
 
 def _flush(path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -16,21 +17,34 @@ from torch import Tensor
 GOLDEN = -0x61C8864680B583EB  # 0x9E3779B97F4A7C15 as a signed word
 MIX_1 = -0x40A7B892E31B1A47  # 0xBF58476D1CE4E5B9
 MIX_2 = -0x6B2FB644ECCEEE15  # 0x94D049BB133111EB
-GOLDEN_RATIO = 0.6180339887498949
+WORD = (1 << 64) - 1
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:
-    """Logical right shift of int64 words."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
+    """Logical right shift of int64 words, as a new tensor."""
+    return (x >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
 def mix(x: Tensor) -> Tensor:
     """The SplitMix64 finaliser on int64 words of any shape: a bijection whose output looks independent of its input."""
-    x = (x ^ _shift(x, 30)) * MIX_1
-    x = (x ^ _shift(x, 27)) * MIX_2
-    return x ^ _shift(x, 31)
+    x = _shift(x, 30).bitwise_xor_(x).mul_(MIX_1)
+    x = _shift(x, 27).bitwise_xor_(x).mul_(MIX_2)
+    return _shift(x, 31).bitwise_xor_(x)
 
 
+def mix_int(x: int) -> int:
+    """`mix` of one Python integer (taken modulo 2**64), as a signed word."""
+    x &= WORD
+    x = ((x ^ (x >> 30)) * MIX_1) & WORD
+    x = ((x ^ (x >> 27)) * MIX_2) & WORD
+    return _signed(x ^ (x >> 31))
+
+
+def _signed(x: int) -> int:
+    return ((x + (1 << 63)) & WORD) - (1 << 63)
+
+
+@cache
 def hash_text(text: str) -> int:
     """A signed 64-bit word from a string, the same in every process (Python's own hash is salted)."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
@@ -38,9 +52,17 @@ def hash_text(text: str) -> int:
 
 def key(seed: int, rows: Tensor, *words: int) -> Tensor:
     """One 64-bit key a row (b,) from the seed, the row's own number (b,) and further words that all rows share."""
-    out = mix(rows.to(torch.int64) + mix(torch.tensor(seed, dtype=torch.int64, device=rows.device)))
+    out = mix(rows.to(torch.int64) + mix_int(seed))
     for word in words:
-        out = mix(out * 3 + word)
+        out = mix(out.mul_(3).add_(_signed(word)))
+    return out
+
+
+def key_int(seed: int, row: int, *words: int) -> int:
+    """`key` of one row given as a Python integer: what all rows share needs no tensor."""
+    out = mix_int(row + mix_int(seed))
+    for word in words:
+        out = mix_int(out * 3 + word)
     return out
 
 
@@ -51,16 +73,29 @@ def words(keys: Tensor, n: int) -> Tensor:
 
 
 def uniform(keys: Tensor, n: int) -> Tensor:
-    """float64 (b, n) in the open interval (0, 1), 53 bits; open, so that logarithms and quantiles are finite."""
-    return (_shift(words(keys, n), 11).to(torch.float64) + 0.5) * 2.0**-53
+    """float64 (b, n) in the open interval (0, 1), 52 bits; open, so that logarithms and quantiles are finite.
+
+    A 53rd bit would leave no room for the half step, and the largest word would round to 1.
+    """
+    return _shift(words(keys, n), 12).to(torch.float64).add_(0.5).mul_(2.0**-52)
 
 
 def normal(keys: Tensor, n: int) -> Tensor:
     """float64 (b, n) standard normal, |z| < 6.7; a word gives two numbers."""
     w = words(keys, (n + 1) // 2)
-    radius = torch.sqrt(-2.0 * torch.log((_shift(w, 32).to(torch.float64) + 1.0) * 2.0**-32))
-    angle = (w & 0xFFFFFFFF).to(torch.float64) * (2.0 * math.pi * 2.0**-32)
-    return torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=-1).flatten(1)[:, :n]
+    radius = _shift(w, 32).to(torch.float64).add_(1.0).mul_(2.0**-32).log_().mul_(-2.0).sqrt_()
+    angle = w.bitwise_and_(0xFFFFFFFF).to(torch.float64).mul_(2.0 * math.pi * 2.0**-32)
+    out = torch.stack([torch.cos(angle), torch.sin(angle)], dim=-1).mul_(radius[..., None])
+    return out.flatten(1)[:, :n]
+
+
+def golden_sequence(index: Tensor, shift: int) -> Tensor:
+    """float64 in [0, 1): the golden-ratio sequence at `index` (int64, any shape), shifted by the word `shift`.
+
+    In wrapping integers, so it is as even at index 10**15 as at 0. Any run of n consecutive indices leaves no gap wider
+    than about 1.9 / n.
+    """
+    return _shift(index.to(torch.int64) * GOLDEN + shift, 11).to(torch.float64).mul_(2.0**-53)
 
 
 def permutation_of(index: Tensor, size: int, key_word: int) -> Tensor:
@@ -76,7 +111,7 @@ def permutation_of(index: Tensor, size: int, key_word: int) -> Tensor:
     while bool(todo.any()):
         left, right = out >> half, out & low
         for turn in range(4):
-            left, right = right, left ^ (mix(right + mix(torch.tensor(key_word + turn * 7919))) & low)
+            left, right = right, left ^ (mix(right + mix_int(key_word + turn * 7919)) & low)
         out = torch.where(todo, (left << half) | right, out)
         todo = out >= size
     return out

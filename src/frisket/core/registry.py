@@ -16,7 +16,7 @@ T = TypeVar("T", bound=type)
 
 ROOMS = (
     "data", "codecs", "processes", "models", "sampling", "caching", "adapters", "compression",
-    "tasks", "evaluation", "training", "interop", "experiments",
+    "tasks", "analysis", "evaluation", "training", "interop", "experiments",
 )  # fmt: skip
 _parts: dict[str, type] = {}
 _loaded: set[str] = set()
@@ -44,15 +44,23 @@ def _load_rooms() -> None:
     for room in ROOMS:
         if room in _loaded:
             continue
-        _loaded.add(room)
+        _loaded.add(room)  # before its import, which may look names up itself
         try:
-            package = importlib.import_module(f"frisket.{room}")
-        except ModuleNotFoundError as error:
-            if error.name == f"frisket.{room}":  # a room that this version does not have yet
-                continue
+            _load(f"frisket.{room}")
+        except BaseException:
+            _loaded.discard(room)
             raise
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            importlib.import_module(module.name)
+
+
+def _load(room: str) -> None:
+    try:
+        package = importlib.import_module(room)
+    except ModuleNotFoundError as error:
+        if error.name == room:  # a room that this version does not have yet
+            return
+        raise
+    for module in pkgutil.walk_packages(package.__path__, f"{room}."):
+        importlib.import_module(module.name)
 
 
 def lookup(name: str) -> type:

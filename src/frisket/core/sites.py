@@ -86,7 +86,7 @@ def _count(sites: Sequence[str], site: str, k: int) -> int:
 def _inside(number: int, bracket: re.Match[str], count: int) -> bool:
     low, colon, high = bracket.groups()
     if not colon:
-        return number == (int(low) + count if low.startswith("-") else int(low or 0))
+        return bool(low) and not high and number == int(low) + (count if low.startswith("-") else 0)
     return number in range(*slice(int(low) if low else None, int(high) if high else None).indices(count))
 
 

@@ -47,16 +47,14 @@ class Step:
 
     def shared(self, purpose: str, shape: tuple[int, ...] = (), law: Law = "uniform") -> Tensor:
         """float64 `shape`, equal for all rows and all processes: keyed by (seed, index, purpose) only."""
-        row = torch.zeros(1, dtype=torch.int64, device=self.sample.device)
-        keys = random.key(self.seed, row, self.index, random.hash_text("shared/" + purpose))
-        return self._law(law)(keys, _size(shape)).reshape(shape)
+        word = random.key_int(self.seed, 0, self.index, random.hash_text("shared/" + purpose))
+        return self._law(law)(torch.tensor([word], device=self.sample.device), _size(shape)).reshape(shape)
 
     def stratified(self, purpose: str) -> Tensor:
         """float64 (b,) uniform in [0, 1): a golden-ratio sequence over sample ids with a random shift of its own per
         seed; any run of consecutive ids covers [0, 1) evenly, whatever the batch."""
-        row = torch.zeros(1, dtype=torch.int64, device=self.sample.device)
-        shift = random.uniform(random.key(self.seed, row, random.hash_text("stratified/" + purpose)), 1)[0, 0]
-        return (self.sample.to(torch.float64) * random.GOLDEN_RATIO + shift) % 1.0
+        shift = random.key_int(self.seed, 0, random.hash_text("stratified/" + purpose))
+        return random.golden_sequence(self.sample, shift)
 
     def rows(self, where: Tensor) -> Step:
         """The step of some of the rows (an index or boolean tensor over b)."""

@@ -16,7 +16,7 @@ import torch
 from frisket.core.errors import FrisketError, MissingExtra, check, unknown
 from frisket.core.registry import register
 from frisket.data.base import Batch, Info, Split
-from frisket.data.files import Skips, in_split
+from frisket.data.files import Skips, digest_of, in_split
 from frisket.data.images import Broken, check_image, fit, read_image
 from frisket.data.streams import BlockStream
 from frisket.data.wds import collate_images
@@ -60,8 +60,7 @@ class HuggingFace:
         rows = _load(self, self.test_split if split == "test" and self.test_split else self.train_split)
         reader = RowReader(self, rows, split)
         shape = (self.channels, self.size, self.size) if reader.kind == "image" else ()
-        digest = "" if self.revision is None else self.revision[:12]
-        info = Info(kind=reader.kind, shape=shape, classes=_classes(rows, self.label), digest=digest)
+        info = Info(kind=reader.kind, shape=shape, classes=_classes(rows, self.label), digest=_digest(self))
         collate = collate_images if reader.kind == "image" else collate_texts
         return BlockStream(reader, info, collate, buffer=self.buffer if split == "train" else 1, seed=self.seed)
 
@@ -154,6 +153,23 @@ def _load(config: HuggingFace, split: str) -> Any:
     except (OSError, ValueError, RuntimeError) as error:  # not found, unknown subset or split, a script
         reason = " ".join(str(error).split())
         raise FrisketError(f"hf: split {split!r} of {config.target!r} cannot be opened: {reason}") from error
+
+
+def _digest(config: HuggingFace) -> str:
+    """The commit of a set on the hub; of local files, their names and sizes."""
+    path = Path(config.target).expanduser()
+    if path.is_dir():
+        return digest_of(sorted(p for p in path.rglob("*") if p.is_file()), path)
+    if path.is_file():
+        return digest_of([path], path.parent)
+    from huggingface_hub import HfApi
+
+    try:
+        return str(HfApi().dataset_info(config.target, revision=config.revision).sha)[:12]
+    except (OSError, ValueError) as error:
+        raise FrisketError(
+            f"hf: the commit of {config.target!r} cannot be read: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _is_picture(value: Any) -> bool:

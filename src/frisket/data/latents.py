@@ -33,6 +33,8 @@ class Encoder(Protocol):
 
     def encode(self, x: Any, draw: Tensor | None = None) -> Tensor: ...
 
+    def spec(self, info: Info) -> Any: ...
+
 
 @torch.no_grad()
 def write_latents(
@@ -55,6 +57,7 @@ def write_latents(
     if (path / "index.json").exists():
         raise FrisketError(f"write_latents: {str(path)!r} already holds latents")
     path.mkdir(parents=True, exist_ok=True)
+    spec = codec.spec(source.info)
     shards, ids = [], torch.arange(size)
     for number, part in enumerate(ids.split(shard_size)):
         columns: list[Batch] = []
@@ -65,10 +68,11 @@ def write_latents(
         shards.append(_write_shard(path, number, columns))
     whole = hashlib.sha256("".join(s["sha256"] for s in shards).encode()).hexdigest()[:12]
     index = {
-        "format": FORMAT, "kind": source.info.kind, "shape": shards[0].pop("shape"), "size": size, "digest": whole,
+        "format": FORMAT, "kind": "ids" if spec.kind == "ids" else source.info.kind, "shape": list(spec.shape),
+        "vocabulary": spec.vocabulary, "size": size, "digest": whole,
         "classes": list(source.info.classes), "source": source.info.digest, "draw_seed": draw_seed,
         "codec": None if config is None else to_config(config), "shard_size": shard_size,
-        "shards": [{k: v for k, v in s.items() if k != "shape"} for s in shards],
+        "shards": shards,
     }  # fmt: skip
     _replace(path / "index.json", lambda to: to.write_text(json.dumps(index, indent=1)))
     return path
@@ -94,13 +98,14 @@ class Latents:
 
 
 class LatentSource:
-    """Rows read from mapped files when asked for. info.extra: `codec`, its config or None, and `vocabulary` for ids."""
+    """Rows read from mapped files when asked for. info.extra: `codec`, its config or None, `source`, the
+    digest of the set it came from, and `vocabulary`, None unless the states are ids."""
 
     def __init__(self, path: Path, cached: int):
         try:
             self.index = json.loads((path / "index.json").read_text())
             self.path, self.shard_size = path, int(self.index["shard_size"])
-            extra = {"codec": self.index["codec"], "source": self.index["source"]}
+            extra = {name: self.index[name] for name in ("codec", "source", "vocabulary")}
             self.info = Info(
                 kind=self.index["kind"], shape=tuple(self.index["shape"]), size=int(self.index["size"]),
                 classes=tuple(self.index["classes"]), digest=self.index["digest"], extra=extra,
@@ -167,7 +172,7 @@ def _write_shard(path: Path, number: int, columns: list[Batch]) -> dict[str, Any
         _replace(path / _strings_name(number), lambda to: to.write_text(json.dumps(strings)))
     with (path / name).open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": name, "sha256": content, "strings": sorted(strings), "shape": list(tensors["x"].shape[1:])}
+    return {"file": name, "sha256": content, "strings": sorted(strings)}
 
 
 def _strings_name(number: int) -> str:

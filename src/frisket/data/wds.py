@@ -156,11 +156,12 @@ def samples_of(file: BinaryIO, shard: str) -> Iterator[tuple[str, dict[str, byte
         if len(content) < member.size:
             raise tarfile.ReadError(f"{member.name} is cut short")
         files[extension.lower()] = content
+    file.seek(archive.offset)
+    end = file.read(tarfile.BLOCKSIZE)  # the library takes a damaged header, or a cut between two files, for the end
+    if len(end) < tarfile.BLOCKSIZE or any(end):
+        raise tarfile.ReadError(f"no readable header and no closing block at byte {archive.offset}")
     if key is not None:
         yield key, files, archive.offset
-    file.seek(archive.offset)
-    if any(file.read(tarfile.BLOCKSIZE)):  # the library takes a damaged header for the end
-        raise tarfile.ReadError(f"no readable header at byte {archive.offset}")
 
 
 def check_member(member: tarfile.TarInfo, shard: str) -> None:

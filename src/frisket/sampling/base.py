@@ -6,8 +6,9 @@ up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
@@ -22,16 +23,21 @@ from frisket.processes.known import Known
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """The state after move `index` of `total`: x (b, *s) at time t, and the last estimate (None when the move made no
-    forward; only its rows that were evaluated otherwise). index 0 is the start itself. forwards: rows that went through
-    a model so far, each branch counted; macs: their multiply-accumulates, None when the model does not say."""
+    forward; of the evaluated rows only when those were fewer than b). index 0 is the start itself. rows: how many rows
+    went through each model so far, by its name ("" is the one being sampled), every branch counted; times
+    `count_macs(model.config)` that is the cost."""
 
     x: Tensor
     t: float
     index: int
     total: int
     estimate: Estimate | None
-    forwards: int
-    macs: int | None = None
+    rows: Mapping[str, int]
+
+    @property
+    def forwards(self) -> int:
+        """Rows that went through any model so far."""
+        return sum(self.rows.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +94,7 @@ class Correction(Protocol):
     """A change of the state around the update ("correction/..."): `before` is called with the state about to be
     evaluated at t, `after` with the state just moved to s. Both return the state. takes_known: it uses `at.known`."""
 
-    takes_known: bool
+    takes_known: ClassVar[bool]
 
     def before(self, x: Tensor, t: Float[Tensor, "b"], at: Moment) -> Tensor: ...
 
@@ -99,4 +105,4 @@ class TimeGrid(Protocol):
     """Where the sampler stops ("grid/..."): at least two times in [0, 1] that differ from their neighbours; the last is
     0. A grid may hold more than steps + 1 of them (resampling), and its first may lie below 1 (published grids)."""
 
-    def times(self, steps: int, process: Process) -> Float[Tensor, "moves+1"]: ...
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]: ...

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from frisket.sampling.pipeline import Pipeline
 
 FORMAT = "frisket/1"
+FILES = ("config.json", "model.safetensors", "codec.safetensors", "README.md")
 FIELDS = ("format", "version", "model", "edits", "process", "codec", "sampler", "info")
 
 
@@ -35,8 +36,8 @@ def save(pipeline: Pipeline, folder: Path, weights: Mapping[str, Tensor] | None)
     model = pipeline.model
     if not hasattr(model, "config"):
         raise FrisketError(f"{type(model).__name__} has no config, so it cannot be built again; it is not saved")
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "config.json").is_file())):
-        raise FrisketError(f"{folder} holds something else; choose another folder")
+    if folder.exists() and not (folder.is_dir() and {f.name for f in folder.iterdir()} <= set(FILES)):
+        raise FrisketError(f"{folder} holds other files, and saving replaces the folder; choose another one")
     tensors = dict(model.state_dict() if weights is None else weights)
     _check_names(folder, set(model.state_dict()), set(tensors))
     config = describe(pipeline)
@@ -88,7 +89,8 @@ def read_info(data: Mapping[str, Any]) -> Info:
     for name in data:
         if name not in accepted:
             raise unknown("field of info", name, accepted)
-    return Info(**{k: tuple(v) if k in ("shape", "classes") else v for k, v in data.items()})
+    fields: dict[str, Any] = {k: tuple(v) if k in ("shape", "classes") else v for k, v in data.items()}
+    return Info(**fields)
 
 
 def push(pipeline: Pipeline, repo: str, private: bool, message: str) -> str:

@@ -26,7 +26,7 @@ from frisket.sampling.levels import time_of_ratio
 class Uniform:
     """Equal moves."""
 
-    def times(self, steps: int, process: Process) -> Float[Tensor, "moves+1"]:
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
         return 1 - torch.arange(steps + 1, dtype=torch.float64) / steps
 
 
@@ -40,7 +40,7 @@ class Shifted:
     def __post_init__(self):
         check(self.shift > 0, "grid.shift", self.shift, "positive")
 
-    def times(self, steps: int, process: Process) -> Float[Tensor, "moves+1"]:
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
         u = Uniform().times(steps, process)
         return self.shift * u / (1 + (self.shift - 1) * u)
 
@@ -55,7 +55,7 @@ class Power:
     def __post_init__(self):
         check(self.power > 0, "grid.power", self.power, "positive")
 
-    def times(self, steps: int, process: Process) -> Float[Tensor, "moves+1"]:
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
         return Uniform().times(steps, process) ** self.power
 
 
@@ -64,7 +64,7 @@ class Power:
 class Cosine:
     """cos(pi/2 (1 - u)) of the uniform grid: small moves near t = 1 (the grid that MD4 samples with)."""
 
-    def times(self, steps: int, process: Process) -> Float[Tensor, "moves+1"]:
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
         out = torch.cos(math.pi / 2 * (1 - Uniform().times(steps, process)))
         out[-1] = 0.0
         return out
@@ -85,7 +85,7 @@ class Rho:
         check(0 < self.low < self.high, "grid (low, high)", (self.low, self.high), "0 < low < high")
         check(self.rho > 0, "grid.rho", self.rho, "positive")
 
-    def times(self, steps: int, process: Process) -> Float[Tensor, "moves+1"]:
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
         check(steps >= 2, "steps", steps, "at least 2 for grid/rho")
         u = torch.arange(steps, dtype=torch.float64) / (steps - 1)
         ends = self.high ** (1 / self.rho), self.low ** (1 / self.rho)
@@ -106,7 +106,7 @@ class Respaced:
     def __post_init__(self):
         check(self.steps_trained >= 1, "grid.steps_trained", self.steps_trained, "at least 1")
 
-    def times(self, steps: int, process: Process) -> Float[Tensor, "moves+1"]:
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
         counts = self.counts or (steps,)
         check(sum(counts) == steps, "grid.counts", counts, f"a tuple that adds up to steps = {steps}")
         chosen = torch.tensor(self.indices(counts)[::-1], dtype=torch.float64)
@@ -144,7 +144,7 @@ class Repaint:
         check(self.jump >= 1, "grid.jump", self.jump, "at least 1")
         check(self.resamples >= 1, "grid.resamples", self.resamples, "at least 1")
 
-    def times(self, steps: int, process: Process) -> Float[Tensor, "moves+1"]:
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
         plain = self.base.times(steps, process)
         order = [0]
         for first in range(0, steps, self.jump):

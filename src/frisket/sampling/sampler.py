@@ -7,6 +7,7 @@ batch it travels in nor on its place there. Shapes: b batch, `*s` the state's sh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -111,8 +112,7 @@ class _Run:
     shape: tuple[int, ...]
     step: Step
     grad: bool
-    rows: int = 0
-    macs: int | None = 0
+    rows: Counter[str] = field(default_factory=Counter)
     memory: dict[str, Any] = field(default_factory=dict)
 
     def snapshots(self, times: list[float], start: Start | None) -> Iterator[Snapshot]:
@@ -145,7 +145,7 @@ class _Run:
         return x
 
     def _snapshot(self, x: Tensor, t: float, index: int, total: int, estimate: Estimate | None) -> Snapshot:
-        return Snapshot(x=x, t=t, index=index, total=total, estimate=estimate, forwards=self.rows, macs=self.macs)
+        return Snapshot(x=x, t=t, index=index, total=total, estimate=estimate, rows=dict(self.rows))
 
     def model(self, name: str) -> Any:
         return self.models[name]
@@ -154,12 +154,9 @@ class _Run:
         self, name: str, x: Tensor, time: Tensor, cond: Condition | None, keep: Keep | None, step: Step
     ) -> Output:
         """One forward of one model, counted."""
-        model = self.models[name]
-        self.rows += len(x)
-        macs = getattr(model, "macs", None)
-        self.macs = None if macs is None or self.macs is None else self.macs + len(x) * int(macs(tuple(x.shape[1:])))
+        self.rows[name] += len(x)
         with use_step(step):
-            return model(x, time, cond) if keep is None else model(x, time, cond, keep)
+            return self.models[name](x, time, cond, **({} if keep is None else {"keep": keep}))
 
 
 class _Evaluate:

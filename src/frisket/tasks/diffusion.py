@@ -1,4 +1,4 @@
-"""The diffusion task: encode, draw a time and noise, corrupt, predict, compare. For gaussian and masked processes alike.
+"""The diffusion task: encode, draw a time and noise, corrupt, predict, compare. For any process, gaussian or masked.
 
 All numbers that a step draws come from its `Step`, a sample at a time: the posterior of the codec ("latent"), the time,
 the noise, what is known, and which conditions are dropped. Terms are means over the batch of one number a sample, so a
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from frisket.codecs.base import Codec
 from frisket.core.condition import Condition, Output
 from frisket.core.errors import FrisketError, check
+from frisket.core.files import save_tensors
 from frisket.core.registry import register
 from frisket.core.sites import install
 from frisket.core.step import Step
@@ -27,6 +27,7 @@ from frisket.data.base import Batch
 from frisket.processes.base import Corrupted, Process
 from frisket.processes.known import Known
 from frisket.processes.makers import Maker
+from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 
 
@@ -55,6 +56,12 @@ class Diffusion:
         (a caption's words)."""
         return DiffusionTask(self, model, process, codec, readers)
 
+    def build_for(self, pipeline: Pipeline) -> DiffusionTask:
+        """The task that trains a pipeline's model, previews with its sampler and saves it whole."""
+        task = DiffusionTask(self, pipeline.model, pipeline.process, pipeline.coder, None)
+        task.pipeline = pipeline
+        return task
+
 
 class DiffusionTask(nn.Module):
     """Trains `model` to undo `process` on states of `codec`; calling it computes the loss. Objectives' own weights
@@ -70,16 +77,33 @@ class DiffusionTask(nn.Module):
         self.reads = conditions_of(model)
         for name in (*self.readers, *config.drops):
             if name not in self.reads:
-                raise FrisketError(f"the model reads no condition {name!r} (it reads: {', '.join(self.reads) or 'none'})")
+                raise FrisketError(
+                    f"the model reads no condition {name!r} (it reads: {', '.join(self.reads) or 'none'})"
+                )
         self.objectives: list[Objective] = [o.build(model) for o in config.objectives]
         self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
         self.fixed = ("codec",)
+        self.pipeline: Pipeline | None = None
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         return self.loss(batch, step)
 
     def trains(self) -> dict[str, nn.Module]:
         return {"model": self.model, **({"projectors": self.projectors} if len(self.projectors) else {})}
+
+    def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """The usable model: the whole pipeline where there is one, else the bare weights."""
+        own = {n.removeprefix("model."): w for n, w in weights.items() if n.startswith("model.")}
+        if self.pipeline is None:
+            save_tensors(folder / "model.safetensors", own)
+        else:
+            self.pipeline.save_pretrained(folder, own)
+
+    def preview(self, step: Step, n: int) -> Any:
+        """n samples with the pipeline's sampler, the classes in turn; None for a task without a pipeline."""
+        if self.pipeline is None:
+            return None
+        return self.pipeline.sample(n, seed=step.seed, **self.pipeline.in_turn(n))
 
     def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Named scalars whose sum is minimised: the process's terms, the objectives', the model's own.

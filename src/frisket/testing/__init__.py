@@ -1,1 +1,17 @@
-"""Conformance checks, public, so that strangers can test their own parts."""
+"""Conformance checks, public, so that strangers can test their own parts.
+
+Each takes a part and a few facts, and raises an AssertionError that names the part and the promise it breaks.
+"""
+
+from frisket.testing.backbones import check_backbone
+from frisket.testing.changes import check_edit, check_handler
+from frisket.testing.codecs import check_codec
+from frisket.testing.configs import check_config
+from frisket.testing.data import check_data
+from frisket.testing.processes import check_process
+from frisket.testing.updates import check_update
+
+__all__ = [
+    "check_backbone", "check_codec", "check_config", "check_data", "check_edit", "check_handler", "check_process",
+    "check_update",
+]  # fmt: skip

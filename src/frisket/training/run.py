@@ -22,7 +22,7 @@ from frisket.training.ema import Averages
 from frisket.training.guard import Guard, stop
 from frisket.training.meters import Meters
 from frisket.training.optimisers import groups, set_rate, tags
-from frisket.training.parallel import World, autocast, clip, distribute, last_only
+from frisket.training.parallel import World, autocast, clip, distribute, gathered, last_only
 from frisket.training.previews import write_preview
 from frisket.training.tracking import Jsonl, Tracker, open_trackers
 
@@ -207,7 +207,7 @@ class Run:
         at = Step(seed=self.config.seed, sample=torch.arange(count, device=self.here.device), total=1, run="preview")
         label = self.config.emas[0].label if self.config.emas else None
         self.task.eval()
-        with self.averages.swapped(label), torch.no_grad(), use_step(at):
+        with self.averages.swapped(label), gathered(self.task), torch.no_grad(), use_step(at):
             shown = self.task.preview(at, count)  # type: ignore[operator]
         self.task.train()
         if self.here.first and shown is not None:

@@ -8,7 +8,7 @@ the empty middle can make both agree.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool
@@ -19,6 +19,7 @@ from frisket.core.registry import register
 from frisket.data.scenes.table import Table, half_of
 
 
+@runtime_checkable
 class Arrange(Protocol):
     """A registered config ("arrange/...") that changes drawn scenes."""
 

@@ -37,7 +37,7 @@ class Waves:
 
 def octaves(limit: float) -> int:
     """How many octaves [1, 2), [2, 4) ... begin below `limit` cycles a unit."""
-    return max(1, math.ceil(math.log2(max(limit, 1.0) + 1e-9)))
+    return max(1, math.ceil(math.log2(max(limit, 1.0)) - 1e-9))
 
 
 def waves_of(textures: dict[str, Tensor], limit: float) -> Waves:

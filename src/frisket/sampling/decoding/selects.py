@@ -45,7 +45,7 @@ class Select(Protocol):
     """A registered value ("select/..."). The decoder reveals everything at s = 0 by itself. reconsiders: what the
     commit hid again in this move may be revealed in it (with another id)."""
 
-    reconsiders: bool
+    reconsiders: ClassVar[bool]
 
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
         """Which rows reveal anything in this move; the others need no forward."""
