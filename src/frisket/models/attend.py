@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cache
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,12 +18,13 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from frisket.core.errors import unknown
-from frisket.models.masks.base import All, AttentionMask, DenseView, PointView
+from frisket.models.masks.base import All, AttentionMask, View
 from frisket.models.tokens import Tags
 
 ALL = All()
 
 
+@runtime_checkable
 class Placing(Protocol):
     """What a position part does inside attention."""
 
@@ -35,11 +37,11 @@ class Placing(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A mask as tensors. allowed: broadcastable to (b, h, n, m), every row has a True. empty: rows (b, 1, n, 1) that may
-    look at nobody and whose result is zero; None when there are none."""
+    """A mask made ready. allowed: a bool tensor for SDPA or a `BlockMask`; every row has somebody to look at. empty:
+    rows (b, 1, n, 1) that look at nobody and whose result is zero; None when there are none."""
 
-    allowed: Bool[Tensor, "#b 1 #n m"] | None
-    empty: Bool[Tensor, "#b 1 #n 1"] | None = None
+    allowed: Any
+    empty: Bool[Tensor, "b 1 n 1"] | None = None
 
 
 def attend(
@@ -68,84 +70,100 @@ def attend(
 def _sdpa(
     q: Tensor, k: Tensor, v: Tensor, q_tags: Tags, k_tags: Tags, mask: AttentionMask, bias: Tensor | None
 ) -> Tensor:
+    bias = None if bias is None else bias.to(q.dtype)
     if isinstance(mask, All) and k_tags.valid is None:
-        return scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.to(q.dtype))
-    low = lower(mask, q_tags, k_tags, q.device)
-    term = low.allowed if bias is None else bias.to(q.dtype).masked_fill(~low.allowed, float("-inf"))  # type: ignore[operator]
+        return scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    low = lower(mask, q_tags, k_tags, len(q), q.device)
+    term = low.allowed if bias is None else bias.masked_fill(~low.allowed, float("-inf"))
     out = scaled_dot_product_attention(q, k, v, attn_mask=term)
     return out if low.empty is None else out.masked_fill(low.empty, 0.0)
 
 
-def lower(mask: AttentionMask, q_tags: Tags, k_tags: Tags, device: torch.device) -> Lowered:
-    """`mask` and the keys' validity as tensors, computed once per pair of tags."""
-    held = k_tags.memo.get((mask, device))
-    if held is not None and held[0] is q_tags:
-        return held[1]
-    low = _lower(mask, q_tags, k_tags, device)
-    k_tags.memo[(mask, device)] = (q_tags, low)
-    return low
+def _flex(
+    q: Tensor, k: Tensor, v: Tensor, q_tags: Tags, k_tags: Tags, mask: AttentionMask, bias: Tensor | None
+) -> Tensor:
+    wide = None if bias is None else bias.to(q.dtype).expand(len(q), q.shape[1], q.shape[2], k.shape[2])
+
+    def add(score: Tensor, row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return score + wide[row, head, query, key]  # type: ignore[index]
+
+    low = Lowered(None)
+    if not isinstance(mask, All) or k_tags.valid is not None:
+        low = lower_flex(mask, q_tags, k_tags, len(q), q.device)
+    score_mod = None if wide is None else add
+    out = flex_kernel(q.device.type)(q, k, v, score_mod=score_mod, block_mask=low.allowed)
+    return out if low.empty is None else out.masked_fill(low.empty, 0.0)
 
 
-def _lower(mask: AttentionMask, q_tags: Tags, k_tags: Tags, device: torch.device) -> Lowered:
-    q_view, k_view = DenseView(q_tags, False, device), DenseView(k_tags, True, device)
-    allowed = mask.allowed(q_view, k_view)
-    if k_tags.valid is not None:
-        allowed = allowed & k_view.tag("valid")
-    allowed = allowed.unsqueeze(-3) if allowed.ndim == 3 else allowed[None, None]  # (b | 1, 1, n, m)
+KERNELS = {"sdpa": _sdpa, "flex": _flex}
+
+
+@cache
+def flex_kernel(device: str) -> Callable[..., Any]:
+    """FlexAttention, compiled where that makes the fused kernel (CUDA); on a CPU it runs uncompiled, in plain torch."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return torch.compile(flex_attention, dynamic=False) if device == "cuda" else flex_attention
+
+
+def mask_mod(mask: AttentionMask, q_tags: Tags, k_tags: Tags) -> Callable[[Tensor, Any, Tensor, Tensor], Tensor]:
+    """`mask` and the keys' validity as a function (row, head, query, key) -> allowed, elementwise."""
+
+    def allowed(row: Tensor, head: Any, query: Tensor, key: Tensor) -> Tensor:
+        k_view = View(k_tags, row, key)
+        out = mask.allowed(View(q_tags, row, query), k_view)
+        return out if k_tags.valid is None else out & k_view.tag("valid")
+
+    return allowed
+
+
+def lower(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, device: torch.device) -> Lowered:
+    """The mask of b rows for SDPA, (1 | b, 1, n, m), made once per pair of tags."""
+    return _remember(("sdpa", mask, b, device), q_tags, k_tags, lambda: _lower(mask, q_tags, k_tags, b, device))
+
+
+def lower_flex(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, device: torch.device) -> Lowered:
+    """The mask of b rows as a `BlockMask`, made once per pair of tags."""
+    return _remember(("flex", mask, b, device), q_tags, k_tags, lambda: _lower_flex(mask, q_tags, k_tags, b, device))
+
+
+def _remember(key: tuple[Any, ...], q_tags: Tags, k_tags: Tags, make: Callable[[], Lowered]) -> Lowered:
+    """One entry a key is held with the keys' tags, and only for the queries it was made for: nothing grows."""
+    held = k_tags.memo.get(key)
+    if held is None or held[0] is not q_tags:
+        held = k_tags.memo[key] = (q_tags, make())
+    return held[1]
+
+
+def _evaluate(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, queries: Tensor) -> Tensor:
+    """The predicate for some queries and all keys: (1 | b, queries, m)."""
+    device = queries.device
+    row, key = torch.arange(b, device=device)[:, None, None], torch.arange(k_tags.n, device=device)[None]
+    out = mask_mod(mask, q_tags, k_tags)(row, None, queries[:, None], key)
+    out = out.expand(*out.shape[:-2], len(queries), k_tags.n)
+    return out if out.ndim == 3 else out[None]
+
+
+def _lower(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, device: torch.device) -> Lowered:
+    allowed = _evaluate(mask, q_tags, k_tags, b, torch.arange(q_tags.n, device=device)).unsqueeze(1)
     empty = ~allowed.any(-1, keepdim=True)
     if not bool(empty.any()):
         return Lowered(allowed)
     return Lowered(allowed | empty, empty if mask.empty == "zeros" else None)
 
 
-def mask_mod(mask: AttentionMask, q_tags: Tags, k_tags: Tags) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
-    """`mask` and the keys' validity as FlexAttention asks for them: (row, head, query, key) -> allowed."""
-
-    def allowed(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        k_view = PointView(k_tags, row, key)
-        out = mask.allowed(PointView(q_tags, row, query), k_view)
-        return out if k_tags.valid is None else out & k_view.tag("valid")
-
-    return allowed
-
-
-def _flex(
-    q: Tensor, k: Tensor, v: Tensor, q_tags: Tags, k_tags: Tags, mask: AttentionMask, bias: Tensor | None
-) -> Tensor:
-    from torch.nn.attention.flex_attention import flex_attention
-
-    blocks = block_mask(mask, q_tags, k_tags, q.shape[0], q.device)
-    wide = None if bias is None else bias.to(q.dtype).expand(q.shape[0], q.shape[1], q.shape[2], k.shape[2])
-
-    def add(score: Tensor, row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return score + wide[row, head, query, key]  # type: ignore[index]
-
-    out = flex_attention(q, k, v, score_mod=None if wide is None else add, block_mask=blocks)
-    if blocks is None:
-        return out  # type: ignore[return-value]
-    low = lower(mask, q_tags, k_tags, q.device)
-    if low.empty is None and mask.empty == "zeros":
-        return out  # type: ignore[return-value]
-    return out
-
-
-def block_mask(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, device: torch.device):
-    """The `BlockMask` of `mask`, computed once per pair of tags; None where everything is allowed."""
+def _lower_flex(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, device: torch.device) -> Lowered:
     from torch.nn.attention.flex_attention import create_block_mask
 
-    if isinstance(mask, All) and k_tags.valid is None:
-        return None
-    held = k_tags.memo.get(("flex", mask, b, device))
-    if held is not None and held[0] is q_tags:
-        return held[1]
-    batched = any(value.shape[0] == b and value.ndim > (2 if name == "coords" else 1)
-                  for tags in (q_tags, k_tags) for name, value in tags.items().items())  # fmt: skip
+    chunks = torch.arange(q_tags.n, device=device).split(256)  # never the whole mask at once
+    empty = torch.cat([~_evaluate(mask, q_tags, k_tags, b, some).any(-1) for some in chunks], 1)  # (1 | b, n)
     mod = mask_mod(mask, q_tags, k_tags)
-    made = create_block_mask(
-        mod, b if batched or q_tags.extra or k_tags.extra else None, None, q_tags.n, k_tags.n, device=str(device)
-    )
-    k_tags.memo[("flex", mask, b, device)] = (q_tags, made)
-    return made
+    rows = empty.expand(b, -1)
 
+    def filled(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return mod(row, head, query, key) | rows[row, query]
 
-KERNELS = {"sdpa": _sdpa, "flex": _flex}
+    some = bool(empty.any())
+    per_row = b if len(empty) > 1 else None
+    made = create_block_mask(filled if some else mod, per_row, None, q_tags.n, k_tags.n, device=str(device))
+    return Lowered(made, empty[:, None, :, None] if some and mask.empty == "zeros" else None)

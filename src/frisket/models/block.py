@@ -1,8 +1,8 @@
 """A block: an ordered list of named branches, each adding `gate * branch(modulate(norm(x)))`.
 
 DiT is `attn, ffn`; PixArt `attn, cross, ffn`; any other order is another list. Modulation is at block level: one layer
-gives the numbers of all branches. A branch is a site that takes the residual tokens and returns the *ungated* output, so
-it may be answered from a cache or computed for some tokens only.
+gives the numbers of all branches. A branch is a site that takes the residual tokens and returns the *ungated* output,
+so it may be answered from a cache or computed for some tokens only.
 Shapes: b batch, n tokens, d width.
 """
 
@@ -82,7 +82,6 @@ class BranchModule(nn.Module):
 
     def __init__(self, config: Branch, sizes: Sizes):
         super().__init__()
-        self.config = config
         self.norm = config.norm.build(sizes.width) if config.norm is not None else None
         self.mixer = config.mixer.build(sizes)
 
@@ -96,7 +95,7 @@ class BranchModule(nn.Module):
 
 
 class BlockModule(nn.Module):
-    """A built block. Called with the names of its sites, which belong to the position in the call, not to the module."""
+    """A built block. Called with its site, which belongs to the position in the call, not to the module."""
 
     def __init__(self, config: Block, sizes: Sizes):
         super().__init__()
@@ -107,14 +106,14 @@ class BlockModule(nn.Module):
     def forward(self, site: str, side: Side, at: Dispatch, positions: Placing | None, tokens: Tokens) -> Tokens:
         numbers = self.modulation(side)
         given = iter(()) if numbers is None else iter(numbers.split(self.width, dim=-1))
-        for name, branch in self.branches.items():
-            uses = branch.config.uses if numbers is not None else ()
+        for config, branch in zip(self.config.branches, self.branches.values(), strict=True):
+            uses = config.uses if numbers is not None else ()
             shift, scale, gate = (next(given) if use in uses else None for use in ALL_USES)
-            place = f"{site}.{name}"
+            place = f"{site}.{config.name}"
             call = BranchCall(side, at, f"{place}.attend", positions)
             out = at(place, partial(branch, call, shift, scale), tokens)
-            if branch.config.dropout and self.training:
-                out = drop(out, branch.config.dropout, place)
+            if config.dropout and self.training:
+                out = drop(out, config.dropout, place)
             tokens = tokens.with_h(_add(tokens, out, gate))
         return tokens
 

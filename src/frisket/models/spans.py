@@ -14,6 +14,7 @@ from frisket.core.errors import FrisketError
 from frisket.core.sites import Dispatch
 
 T = TypeVar("T")
+One = Callable[[int, T], T]
 SPAN = re.compile(r"blocks\[(\d+):(\d+)\]")
 
 
@@ -22,7 +23,7 @@ def span_sites(depth: int) -> list[str]:
     return [f"blocks[{i}:{j}]" for i in range(depth) for j in range(i + 1, depth + 1)]
 
 
-def run_spans(one: Callable[[int, T], T], low: int, high: int, value: T, at: Dispatch) -> T:
+def run_spans(one: One[T], low: int, high: int, value: T, at: Dispatch) -> T:
     """Call `one(i, value)` for i in [low, high), each run that a handler stands on through its site.
 
     Raises `FrisketError` if two runs with handlers overlap without one holding the other.
@@ -35,7 +36,7 @@ def run_spans(one: Callable[[int, T], T], low: int, high: int, value: T, at: Dis
     return _run(one, low, high, value, at, [s for s in spans if low <= s[0] and s[1] <= high])
 
 
-def _run(one: Callable[[int, T], T], low: int, high: int, value: T, at: Dispatch, spans: list[tuple[int, int]]) -> T:
+def _run(one: One[T], low: int, high: int, value: T, at: Dispatch, spans: list[tuple[int, int]]) -> T:
     i = low
     while i < high:
         outer = next((s for s in spans if s[0] == i), None)  # the longest that starts here
@@ -48,9 +49,7 @@ def _run(one: Callable[[int, T], T], low: int, high: int, value: T, at: Dispatch
     return value
 
 
-def _inside(
-    one: Callable[[int, T], T], span: tuple[int, int], at: Dispatch, inner: list[tuple[int, int]], value: T
-) -> T:
+def _inside(one: One[T], span: tuple[int, int], at: Dispatch, inner: list[tuple[int, int]], value: T) -> T:
     return _run(one, span[0], span[1], value, at, inner)
 
 

@@ -60,14 +60,17 @@ class Tags:
         """A tag (b, n, ...), with its default where it is not set."""
         value = getattr(self, name)
         if value is None:
-            if name == "index":
-                value = torch.arange(self.n, device=device)
-            elif name == "coords":
-                raise FrisketError("these tokens carry no coords")
-            else:
-                value = torch.full((self.n,), DEFAULTS[name], device=device)
+            value = self.default(name, device)
         shared = value.ndim == (2 if name == "coords" else 1)
         return value.expand(b, *value.shape) if shared else value
+
+    def default(self, name: str, device: torch.device | None = None) -> Tensor:
+        """What a tag that is not set means, (n,). Raises for coords, which have no default."""
+        if name == "index":
+            return torch.arange(self.n, device=device)
+        if name not in DEFAULTS:
+            raise FrisketError(f"these tokens carry no {name}")
+        return torch.full((self.n,), DEFAULTS[name], device=device)
 
     def change(self, **changes: Any) -> Tags:
         """A copy with other fields and nothing remembered."""
@@ -83,7 +86,7 @@ class Tags:
     def narrow(self, count: int) -> Tags:
         """The tags of the first `count` tokens."""
         axis = {name: (v[..., :count, :] if name == "coords" else v[..., :count]) for name, v in self.items().items()}
-        return self.change(n=count, extent=None, extra={k: v[:, :count] for k, v in self.extra.items()}, **axis)
+        return self.change(n=count, extent=None, extra={k: v[:, :count] for k, v in self.extra.items()}, **axis)  # type: ignore[arg-type]
 
     @staticmethod
     def cat(parts: Sequence[Tags], b: int, device: torch.device) -> Tags:
@@ -95,7 +98,7 @@ class Tags:
         axes = max((p.coords.shape[-1] for p in parts if p.coords is not None), default=0)
         joined = {name: torch.cat([_tag(p, name, b, axes, device) for p in parts], 1) for name in names}
         extra = {k: torch.cat([p.extra[k] for p in parts], 1) for k in parts[0].extra}
-        return Tags(n=sum(p.n for p in parts), extra=extra, **joined)
+        return Tags(n=sum(p.n for p in parts), extra=extra, **joined)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from frisket.core.condition import Output
@@ -79,12 +79,13 @@ class Masked:
 
     def corrupt(
         self,
-        x0: Int[Tensor, "b *g"],
+        x0: Shaped[Tensor, "b *g"],
         t: Float[Tensor, "b ..."],
         noise: Float[Tensor, "b *g"],
         known: Known | None = None,
     ) -> Corrupted:
-        """Hide what has noise < m(t). t: (b,), one a segment (b, k) if the clock has segments, or one an element."""
+        """Hide what has noise < m(t). t: (b,), one a segment (b, k) if the clock has segments, or one an element.
+        Raises `FrisketError` unless x0 holds integers."""
         self._check(x0)
         local = self.clock.local(t, tuple(x0.shape[1:]))
         hidden = noise.to(torch.float64) < expand(self.schedule.hidden(local), x0)

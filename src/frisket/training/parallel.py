@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -31,13 +31,13 @@ PRECISION = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 @register("layout/torch")
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """parallel: what happens when `torchrun` starts several processes; with one process nothing is wrapped.
-    precision: of the forward pass (autocast; weights, averages and optimiser stay float32). device: "auto" takes the
-    first GPU of this process, else the CPU. compile, recompute: block by block (members of module lists, else each
-    learning module). timeout: seconds after which a silent process counts as lost."""
+    """parallel: "ddp", "fsdp", or "none", which refuses several processes; with one process nothing is wrapped.
+    precision: "fp32", "bf16" or "fp16", of the forward pass (autocast; weights, averages and optimiser stay float32).
+    device: "auto" takes the first GPU of this process, else the CPU. compile, recompute: block by block (members of
+    module lists, else each learning module). timeout: seconds after which a silent process counts as lost."""
 
-    parallel: Literal["none", "ddp", "fsdp"] = "ddp"
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    parallel: str = "ddp"
+    precision: str = "fp32"
     device: str = "auto"
     compile: bool = False
     recompute: bool = False
@@ -158,7 +158,7 @@ def distribute(task: nn.Module, learning: Mapping[str, nn.Module], layout: Layou
     if here.size == 1:
         return task
     if layout.parallel == "fsdp":
-        return _shard(task, learning, units, here)
+        return _shard(task, units, here)
     ids = [here.device.index] if here.device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(task, device_ids=ids, find_unused_parameters=True)
 
@@ -174,8 +174,8 @@ def _recomputed(forward: Callable[..., Any], *args: Any, **options: Any) -> Any:
     return checkpoint(call, *args, use_reentrant=False, **options)
 
 
-def _shard(task: nn.Module, learning: Mapping[str, nn.Module], units: list[nn.Module], here: World) -> nn.Module:
-    """FSDP2 on each unit, each learning module (so that it can be called alone) and the task."""
+def _shard(task: nn.Module, units: list[nn.Module], here: World) -> nn.Module:
+    """FSDP2 on each unit; what lies between them belongs to the task itself."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
@@ -183,9 +183,22 @@ def _shard(task: nn.Module, learning: Mapping[str, nn.Module], units: list[nn.Mo
         for tensor in [*task.parameters(), *task.buffers()]:  # built by each process on its own: take rank 0's
             dist.broadcast(tensor, 0)
     mesh = init_device_mesh(here.device.type, (here.size,))
-    for module in dict.fromkeys([*units, *learning.values(), task]):
+    for module in dict.fromkeys([*units, task]):
         fully_shard(module, mesh=mesh)
     return task
+
+
+@contextmanager
+def gathered(task: nn.Module) -> Iterator[None]:
+    """Modules of a sharded task may be called one by one in here, as previews do (a collective call)."""
+    sharded: list[Any] = [m for m in task.modules() if hasattr(m, "unshard")]
+    for module in sharded:
+        module.unshard()
+    try:
+        yield
+    finally:
+        for module in sharded:
+            module.reshard()
 
 
 @contextmanager

@@ -22,14 +22,14 @@ from frisket.training.ema import Averages
 from frisket.training.guard import Guard, stop
 from frisket.training.meters import Meters
 from frisket.training.optimisers import groups, set_rate, tags
-from frisket.training.parallel import World, autocast, clip, distribute, last_only
+from frisket.training.parallel import World, autocast, clip, distribute, gathered, last_only
 from frisket.training.previews import write_preview
 from frisket.training.tracking import Jsonl, Tracker, open_trackers
 
 if TYPE_CHECKING:
     from frisket.training.trainer import Trainer
 
-FIXED = ("batch", "seed", "optimiser", "emas")
+FIXED = ("batch", "seed", "emas")  # and the kind of optimiser; what else changes on resuming is the user's choice
 
 
 class Run:
@@ -182,11 +182,11 @@ class Run:
     def _load(self, folder: Path) -> None:
         state, tensors = checkpoint.read(folder)
         now = to_config(self.config)
-        for field in FIXED:
-            if state["trainer"][field] != now[field]:
+        then, now = ({**{f: c[f] for f in FIXED}, "optimiser": c["optimiser"]["part"]} for c in (state["trainer"], now))
+        for field, value in then.items():
+            if value != now[field]:
                 raise FrisketError(
-                    f"trainer.{field} was {state['trainer'][field]!r} in {folder} and is {now[field]!r} now; "
-                    "a run continues only as it began"
+                    f"trainer.{field} was {value!r} in {folder} and is {now[field]!r} now; a run continues as it began"
                 )
         if state["data"] != self.source.info.digest:
             raise FrisketError(f"{folder} was trained on other data ({state['data']}, now {self.source.info.digest})")
@@ -207,13 +207,14 @@ class Run:
         at = Step(seed=self.config.seed, sample=torch.arange(count, device=self.here.device), total=1, run="preview")
         label = self.config.emas[0].label if self.config.emas else None
         self.task.eval()
-        with self.averages.swapped(label), torch.no_grad(), use_step(at):
+        with self.averages.swapped(label), gathered(self.task), torch.no_grad(), use_step(at):
             shown = self.task.preview(at, count)  # type: ignore[operator]
         self.task.train()
         if self.here.first and shown is not None:
             write_preview(self.dir / "previews" / f"step-{self.step:08d}", shown)
 
     def close(self) -> None:
+        self.batches = iter(())  # ends the loader's workers
         for file in [*self.files, *([self.speed] if self.speed else [])]:
             file.close()
 

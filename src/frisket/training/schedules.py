@@ -15,7 +15,7 @@ from frisket.core.registry import register
 
 
 class Schedule(Protocol):
-    """A registered value ("schedule/...")."""
+    """A registered value ("ramp/...")."""
 
     def factor(self, step: int, steps: int) -> float:
         """The factor of update `step` (0 .. steps - 1) in a run of `steps`, in [0, 1]."""
@@ -32,7 +32,7 @@ def _left(step: int, start: int, steps: int) -> float:
     return 1.0 - min(1.0, max(0.0, (step - start) / max(1, steps - start)))
 
 
-@register("schedule/constant")
+@register("ramp/constant")
 @dataclass(frozen=True, kw_only=True)
 class Constant:
     """Warm-up over `warmup` steps, then flat."""
@@ -46,7 +46,7 @@ class Constant:
         return warm(step, self.warmup)
 
 
-@register("schedule/cosine")
+@register("ramp/cosine")
 @dataclass(frozen=True, kw_only=True)
 class Cosine:
     """Warm-up over `warmup` steps, then half a cosine down to `floor` at the end of the run."""
@@ -65,7 +65,7 @@ class Cosine:
         return self.floor + (1.0 - self.floor) * half
 
 
-@register("schedule/wsd")
+@register("ramp/wsd")
 @dataclass(frozen=True, kw_only=True)
 class WarmupStableDecay:
     """Warm-up over `warmup` steps, flat, and over the last fraction `decay` of the run down to `floor` as 1 - sqrt."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from frisket.core.errors import check
 from frisket.core.registry import register
-from frisket.models.attend import ALL, attend
+from frisket.models.attend import ALL, Placing, attend
 from frisket.models.init import linear
 from frisket.models.layers.base import BranchCall, Sizes
 from frisket.models.layers.norms import Norm
@@ -103,10 +103,9 @@ class _Heads(nn.Module):
         return k if self.k_norm is None else self.k_norm(k)
 
     def call(
-        self, q: Tensor, k: Tensor, v: Tensor, q_tags: Tags, k_tags: Tags, call: BranchCall, placed: bool
+        self, q: Tensor, k: Tensor, v: Tensor, q_tags: Tags, k_tags: Tags, call: BranchCall, positions: Placing | None
     ) -> Tensor:
-        """Attend at the branch's site and join the heads. placed: queries and keys stand on one grid."""
-        positions = call.positions if placed else None
+        """Attend at the branch's site and join the heads."""
         out = call.at(call.attend_site, attend, q, k, v, q_tags, k_tags, self.mask, positions, self.kernel)
         return self.out(out.transpose(1, 2).flatten(2))
 
@@ -122,7 +121,7 @@ class _Attention(nn.Module):
     def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
         inner = self.inner
         q, k, v = inner.split(self.qkv(tokens.h), 3)
-        return inner.call(inner.queries(q), inner.keys(k), v, tokens.tags, tokens.tags, call, True)
+        return inner.call(inner.queries(q), inner.keys(k), v, tokens.tags, tokens.tags, call, call.positions)
 
 
 class _Cross(nn.Module):
@@ -139,7 +138,7 @@ class _Cross(nn.Module):
         inner, context = self.inner, call.side.read(self.reads)
         (q,) = inner.split(self.q(tokens.h), 1)
         k, v = inner.split(self.kv(context.h), 2)
-        return inner.call(inner.queries(q), inner.keys(k), v, tokens.tags, context.tags, call, False)
+        return inner.call(inner.queries(q), inner.keys(k), v, tokens.tags, context.tags, call, None)
 
 
 class _Joint(nn.Module):
@@ -158,4 +157,4 @@ class _Joint(nn.Module):
         more_k, more_v = inner.split(self.context(context.h), 2)
         k, v = torch.cat([k, more_k], 2), torch.cat([v, more_v], 2)
         keys = call.side.joined(tokens, context)
-        return inner.call(inner.queries(q), inner.keys(k), v, tokens.tags, keys, call, True)
+        return inner.call(inner.queries(q), inner.keys(k), v, tokens.tags, keys, call, call.positions)

@@ -115,18 +115,26 @@ class Image:
 class _Sinusoid(nn.Module):
     """Numbers (...) to [cos | sin] (..., frequencies)."""
 
+    frequency: Tensor
+
     def __init__(self, frequencies: int, period: float = 10_000.0):
         super().__init__()
         check(frequencies > 0 and frequencies % 2 == 0, "frequencies", frequencies, "positive and even")
-        self.half, self.period = frequencies // 2, period
-        self.register_buffer("frequency", torch.empty(self.half), persistent=False)
+        self.count, self.period = frequencies // 2, period
+        self.register_buffer("frequency", torch.empty(self.count), persistent=False)
 
     def fill_tables(self) -> None:
-        k = torch.arange(self.half, dtype=torch.float32, device=self.frequency.device)
-        self.frequency.copy_(torch.exp(-math.log(self.period) * k / self.half))
+        """Write the frequencies."""
+        self.frequency.copy_(self._table())
+
+    def _table(self) -> Tensor:
+        k = torch.arange(self.count, dtype=torch.float32, device=self.frequency.device)
+        return torch.exp(-math.log(self.period) * k / self.count)
 
     def forward(self, t: Tensor) -> Tensor:
-        angle = t.float().unsqueeze(-1) * self.frequency
+        # a model moved to bfloat16 takes its buffers along, and times up to 1000 need the frequencies in float32
+        frequency = self.frequency if self.frequency.dtype == torch.float32 else self._table()
+        angle = t.float().unsqueeze(-1) * frequency
         return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
 
@@ -173,6 +181,8 @@ class _ClassIds(nn.Module):
 
 
 class _Number(nn.Module):
+    null: Tensor
+
     def __init__(self, config: Number, width: int):
         super().__init__()
         self.scale = config.scale
@@ -185,6 +195,8 @@ class _Number(nn.Module):
 
 
 class _TextIds(nn.Module):
+    null: Tensor
+
     def __init__(self, config: TextIds, width: int):
         super().__init__()
         self.pad, self.length = config.pad, config.length
@@ -202,6 +214,8 @@ class _TextIds(nn.Module):
 
 
 class _Features(nn.Module):
+    null: Tensor
+
     def __init__(self, features: int, width: int):
         super().__init__()
         self.linear = linear(features, width)
@@ -213,6 +227,8 @@ class _Features(nn.Module):
 
 
 class _Image(nn.Module):
+    null: Tensor
+
     def __init__(self, channels: int):
         super().__init__()
         self.channels = channels

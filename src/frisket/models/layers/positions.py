@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,7 @@ from frisket.models.layers.base import Sizes
 from frisket.models.tokens import Tags
 
 
+@runtime_checkable
 class PositionModule(Protocol):
     """What a built part offers: `placing` is None where attention is not touched."""
 
@@ -32,6 +33,7 @@ class PositionModule(Protocol):
     def __call__(self, h: Tensor, tags: Tags) -> Tensor: ...
 
 
+@runtime_checkable
 class Positions(Protocol):
     """A registered value ("positions/...")."""
 
@@ -106,6 +108,7 @@ class _None(nn.Module):
 
 class _SinCos(nn.Module):
     placing = None
+    table: Tensor
 
     def __init__(self, base: float, sizes: Sizes):
         super().__init__()
@@ -128,6 +131,7 @@ class _SinCos(nn.Module):
 
 class _Learned(nn.Module):
     placing = None
+    table: Tensor
 
     def __init__(self, std: float, sizes: Sizes):
         super().__init__()
@@ -162,13 +166,16 @@ class _Rotary(nn.Module):
             angles = rotary_angles(_coords(tags), x.shape[-1], self.base)
             wide = angles if angles.ndim == 2 else angles.unsqueeze(1)  # (n, d/2) or (b, 1, n, d/2)
             tags.memo[key] = wide.cos().float().to(x.device), wide.sin().float().to(x.device)
-        return rotate(x, *tags.memo[key], self.layout)
+        cos, sin = tags.memo[key]
+        return rotate(x, cos, sin, self.layout)
 
 
 class _RelativeBias(nn.Module):
+    table: Tensor
+
     def __init__(self, std: float, sizes: Sizes):
         super().__init__()
-        self.axes = sizes.grid.axes
+        self.axes: tuple[int, ...] = sizes.grid.axes
         rows = math.prod(2 * a - 1 for a in self.axes)
         parameter(self, "table", (rows, sizes.heads), Normal(std), "embedding")
 

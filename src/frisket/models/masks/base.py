@@ -1,7 +1,7 @@
 """`AttentionMask`: who may look at whom, as a predicate over the tags of a query and of a key.
 
-One predicate, two lowerings: a boolean tensor for SDPA (computed once per tags and remembered there) and a `mask_mod`
-for FlexAttention, which evaluates the same predicate per tile. Masks combine with `&`, `|` and `~`.
+One predicate, two lowerings (see `attend`): a boolean tensor for SDPA, computed once per tags and remembered there, and
+a `mask_mod` for FlexAttention, which evaluates the same predicate tile by tile. Masks combine with `&`, `|` and `~`.
 True means allowed. What a query that may look at nobody gets is the mask's `empty` rule: `zeros` (the branch adds
 nothing there) or `all` (it looks everywhere). Of a combination, the left operand's rule holds.
 Shapes: b batch, n queries, m keys.
@@ -10,7 +10,7 @@ Shapes: b batch, n queries, m keys.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -22,12 +22,31 @@ from frisket.models.tokens import DEFAULTS, Tags
 Empty = Literal["zeros", "all"]
 
 
-class View(Protocol):
-    """One side of the predicate: its tags, shaped so that a query's broadcast against a key's."""
+class View:
+    """The tags of one side at some tokens. row: (b, 1, 1) and at: (n, 1) or (1, m) for a whole mask, or scalars for
+    FlexAttention. A tag that all rows share does not read `row`, so a mask over shared tags is (n, m)."""
 
-    def coord(self, axis: int) -> Tensor: ...
+    def __init__(self, tags: Tags, row: Tensor, at: Tensor):
+        self.tags, self.row, self.at = tags, row, at
 
-    def tag(self, name: str) -> Tensor: ...
+    def coord(self, axis: int) -> Tensor:
+        """Coordinates on one axis. Raises if the tokens do not have it."""
+        coords = self.tags.coords
+        if coords is None or axis >= coords.shape[-1]:
+            raise FrisketError(f"an attention mask reads axis {axis}, which these tokens do not have")
+        return self._pick(coords[..., axis])
+
+    @property
+    def axes(self) -> int:
+        """How many axes the tokens have."""
+        return 0 if self.tags.coords is None else self.tags.coords.shape[-1]
+
+    def tag(self, name: str) -> Tensor:
+        """A tag, or one of `extra`, at the tokens looked at."""
+        return self._pick(tag_or_default(self.tags, name, self.at.device))
+
+    def _pick(self, values: Tensor) -> Tensor:
+        return values[self.at] if values.ndim == 1 else values[self.row, self.at]
 
 
 @runtime_checkable
@@ -62,7 +81,7 @@ class Combines:
 class All(Combines):
     """Everyone looks at everyone."""
 
-    empty: ClassVar[Empty] = "all"
+    empty: Empty = "all"
 
     def allowed(self, q: View, k: View) -> Tensor:
         return (q.tag("index") >= 0) & (k.tag("index") >= 0)
@@ -115,62 +134,17 @@ class Not(Combines):
         return ~self.mask.allowed(q, k)
 
 
-class DenseView:
-    """Tags with the token axis at `place` of (..., n, m): queries at -2, keys at -1."""
-
-    def __init__(self, tags: Tags, keys: bool, device: torch.device):
-        self.tags, self.axis, self.device = tags, -2 if keys else -1, device
-
-    def coord(self, axis: int) -> Tensor:
-        return _coords(self.tags, axis).unsqueeze(self.axis)
-
-    def tag(self, name: str) -> Tensor:
-        return tag_or_default(self.tags, name, self.device).unsqueeze(self.axis)
-
-    def batch(self) -> Tensor | None:
-        return None
-
-
-class PointView:
-    """Tags of one token per (batch, position), as FlexAttention's `mask_mod` asks for them."""
-
-    def __init__(self, tags: Tags, row: Tensor, at: Tensor):
-        self.tags, self.row, self.at = tags, row, at
-
-    def coord(self, axis: int) -> Tensor:
-        return self._pick(_coords(self.tags, axis))
-
-    def tag(self, name: str) -> Tensor:
-        return self._pick(tag_or_default(self.tags, name, self.at.device))
-
-    def batch(self) -> Tensor:
-        return self.row
-
-    def _pick(self, values: Tensor) -> Tensor:
-        return values[self.at] if values.ndim == 1 else values[self.row, self.at]
-
-
 def tag_or_default(tags: Tags, name: str, device: torch.device) -> Tensor:
-    """A tag (n,) or (b, n); where it is not set, its default."""
-    value = getattr(tags, name) if name in (*DEFAULTS, "index") else tags.extra.get(name)
-    if value is None and name not in (*DEFAULTS, "index"):
-        raise FrisketError(f"an attention mask reads the extra {name!r}, which these tokens do not carry")
+    """A tag (n,) or (b, n), or its default where it is not set; any other name is one of `extra`. Raises on a name that
+    these tokens do not carry."""
+    if name not in DEFAULTS and name != "index":
+        if name not in tags.extra:
+            raise FrisketError(f"an attention mask reads the extra {name!r}, which these tokens do not carry")
+        return tags.extra[name]
+    value = getattr(tags, name)
     if value is None:
         key = ("default", name, device)
-        if key not in tags.memo:
-            number = torch.arange(tags.n, device=device)
-            tags.memo[key] = (
-                number
-                if name == "index"
-                else torch.full_like(
-                    number, DEFAULTS[name], dtype=None if name not in ("read", "valid") else torch.bool
-                )
-            )
-        value = tags.memo[key]
+        value = tags.memo.get(key)
+    if value is None:
+        value = tags.memo[key] = tags.default(name, device)
     return value
-
-
-def _coords(tags: Tags, axis: int) -> Tensor:
-    if tags.coords is None or axis >= tags.coords.shape[-1]:
-        raise FrisketError(f"an attention mask reads axis {axis}, which these tokens do not have")
-    return tags.coords[..., axis]
