@@ -16,12 +16,12 @@ Every registered part, by slot, with the first sentence of its docstring. Made b
 
 
 def first_sentence(cls: type) -> str:
-    """The first sentence of the class's own docstring, else of its module's."""
-    own = cls.__doc__ if cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(") else None
+    """The first sentence of the class's own docstring, or of its module's where the class only lists its fields."""
+    own = cls.__doc__ if cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(") else ""
     module = inspect.getmodule(cls)
-    text = inspect.cleandoc(own or (module and module.__doc__) or "")
-    paragraph = " ".join(text.split("\n\n")[0].split())
-    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", paragraph)[0]
+    texts = [" ".join(inspect.cleandoc(t).split("\n\n")[0].split()) for t in (own, (module and module.__doc__) or "")]
+    chosen = next((t for t in texts if t and not re.match(r"[a-z_]+(, [a-z_]+)*: ", t)), "")
+    return re.split(r"(?<=[.!?])\s+", chosen)[0]
 
 
 def row(name: str) -> str:
@@ -31,10 +31,9 @@ def row(name: str) -> str:
 
 
 def escaped(cell: str) -> str:
-    """A cell that Markdown leaves as it is."""
-    if cell.startswith("`"):
-        return cell
-    return re.sub(r"([|*_<>\[\]$\\`])", r"\\\1", cell)
+    """A cell that Markdown leaves as it is, but for `code`."""
+    parts = cell.split("`")
+    return "`".join(p if i % 2 else re.sub(r"([|*_<>\[\]$\\])", r"\\\1", p) for i, p in enumerate(parts))
 
 
 def tables() -> str:

@@ -9,8 +9,10 @@ Shapes: b batch, k times a sample under a clock with segments, `*s` the state's 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,14 +21,14 @@ from torch import Tensor, nn
 from frisket.codecs.base import Codec
 from frisket.core.condition import Condition, Output
 from frisket.core.errors import FrisketError, check
-from frisket.core.files import save_tensors
 from frisket.core.registry import register
 from frisket.core.sites import install
-from frisket.core.step import Step
+from frisket.core.step import Step, use_step
 from frisket.data.base import Batch
 from frisket.processes.base import Corrupted, Process
 from frisket.processes.known import Known
 from frisket.processes.makers import Maker
+from frisket.sampling.conditions import class_counts
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 
@@ -35,12 +37,12 @@ from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 @dataclass(frozen=True, kw_only=True)
 class Diffusion:
     """drop: probability that a condition is dropped from a sample, each name by itself; drops: other numbers for some
-    names. times: from a low-discrepancy sequence over the order of samples, or independent. known: what is given and
-    kept clean while training (inpainting, prompts, histories)."""
+    names. times: "stratified", a low-discrepancy sequence over the order of samples, or "uniform", independent. known:
+    what is given and kept clean while training (inpainting, prompts, histories)."""
 
     drop: float = 0.1
     drops: dict[str, float] = field(default_factory=dict)
-    times: Literal["stratified", "uniform"] = "stratified"
+    times: str = "stratified"
     known: Maker | None = None
     objectives: tuple[ObjectiveConfig, ...] = ()
 
@@ -49,61 +51,41 @@ class Diffusion:
             check(0 <= value <= 1, f"task.{name}", value, "a probability")
         check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
 
-    def build(
-        self, model: nn.Module, process: Process, codec: Codec, readers: Mapping[str, tuple[str, Codec]] | None = None
-    ) -> DiffusionTask:
-        """readers: for a condition that is not raw in the batch, the batch's name for it and the codec that encodes it
-        (a caption's words)."""
-        return DiffusionTask(self, model, process, codec, readers)
-
-    def build_for(self, pipeline: Pipeline) -> DiffusionTask:
-        """The task that trains a pipeline's model, previews with its sampler and saves it whole."""
-        task = DiffusionTask(self, pipeline.model, pipeline.process, pipeline.coder, None)
-        task.pipeline = pipeline
-        return task
+    def build(self, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None) -> DiffusionTask:
+        """The task that trains the pipeline's model, previews with its sampler and saves it whole. readers: for a
+        condition that is not raw in the batch, the batch's name for it and the codec that encodes it (a caption's
+        words)."""
+        return DiffusionTask(self, pipeline, readers)
 
 
 class DiffusionTask(nn.Module):
-    """Trains `model` to undo `process` on states of `codec`; calling it computes the loss. Objectives' own weights
-    learn with the model; a codec with weights is moved with the task, but neither learns nor is saved with it."""
+    """Trains a pipeline's model to undo its process on states of its codec; calling it computes the loss.
 
-    def __init__(
-        self, config: Diffusion, model: nn.Module, process: Process, codec: Codec,
-        readers: Mapping[str, tuple[str, Codec]] | None = None,
-    ):  # fmt: skip
+    Objectives' own weights learn with the model; a codec with weights is moved with the task, but neither learns nor is
+    saved with it."""
+
+    def __init__(self, config: Diffusion, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None):
         super().__init__()
-        self.config, self.model, self.process, self.codec = config, model, process, codec
+        self.config, self.pipeline = config, pipeline
+        self.model: nn.Module = pipeline.model
+        self.process: Process = pipeline.process
+        self.codec: Codec = pipeline.coder
         self.readers = dict(readers or {})
-        self.reads = conditions_of(model)
+        self.reads = conditions_of(self.model)
         for name in (*self.readers, *config.drops):
             if name not in self.reads:
                 raise FrisketError(
                     f"the model reads no condition {name!r} (it reads: {', '.join(self.reads) or 'none'})"
                 )
-        self.objectives: list[Objective] = [o.build(model) for o in config.objectives]
+        self.objectives: list[Objective] = [o.build(self.model) for o in config.objectives]
         self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
         self.fixed = ("codec",)
-        self.pipeline: Pipeline | None = None
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         return self.loss(batch, step)
 
     def trains(self) -> dict[str, nn.Module]:
         return {"model": self.model, **({"projectors": self.projectors} if len(self.projectors) else {})}
-
-    def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """The usable model: the whole pipeline where there is one, else the bare weights."""
-        own = {n.removeprefix("model."): w for n, w in weights.items() if n.startswith("model.")}
-        if self.pipeline is None:
-            save_tensors(folder / "model.safetensors", own)
-        else:
-            self.pipeline.save_pretrained(folder, own)
-
-    def preview(self, step: Step, n: int) -> Any:
-        """n samples with the pipeline's sampler, the classes in turn; None for a task without a pipeline."""
-        if self.pipeline is None:
-            return None
-        return self.pipeline.sample(n, seed=step.seed, **self.pipeline.in_turn(n))
 
     def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Named scalars whose sum is minimised: the process's terms, the objectives', the model's own.
@@ -116,7 +98,7 @@ class DiffusionTask(nn.Module):
         known = self.make_known(x0, batch, step)
         corrupted = self.process.corrupt(x0, t, noise, known)
         cond = self.conditions(batch, step, known)
-        output, taps = self.predict(corrupted, cond)
+        output, taps = self.predict(corrupted, cond, step)
         terms = dict(self.process.loss(output, corrupted, batch.get("valid")))
         seen = Pass(batch, step, self.process, self.codec, self.model, cond, corrupted, output, taps)
         for objective in self.objectives:
@@ -124,6 +106,20 @@ class DiffusionTask(nn.Module):
         means = {name: term.mean() for name, term in terms.items()}
         _add(means, output.losses)
         return means
+
+    def preview(self, step: Step, n: int) -> Any:
+        """n samples of the model as it is, in the data's range; class conditions take their classes in turn, any other
+        condition is dropped."""
+        counts = class_counts(self.model, self.pipeline.info)
+        turns: dict[str, Any] = {
+            name: [i % counts[name] for i in range(n)] if name in counts else None for name in self.reads
+        }
+        return self.pipeline.sample(n, seed=step.seed, **turns)
+
+    def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """The pipeline with these weights (named as in this task), to be loaded by `Pipeline.from_pretrained`."""
+        own = {n.removeprefix("model."): v for n, v in weights.items() if n.startswith("model.")}
+        self.pipeline.save_pretrained(folder, own)
 
     def encode(self, batch: Batch, step: Step) -> Tensor:
         """The clean state; a codec that says `stochastic` is given a draw for its posterior. No gradient."""
@@ -163,14 +159,13 @@ class DiffusionTask(nn.Module):
             raise FrisketError(f"the model reads {name!r}, but the data offers {', '.join(sorted(batch))}")
         return batch[key] if codec is None else codec.encode(batch[key]).to(step.sample.device)
 
-    def predict(self, corrupted: Corrupted, cond: Condition | None) -> tuple[Output, dict[str, Any]]:
+    def predict(self, corrupted: Corrupted, cond: Condition | None, step: Step) -> tuple[Output, dict[str, Any]]:
         """The model's output, and what the sites that objectives ask for returned."""
         time = self.process.model_time(corrupted.local)
         sites = {site for objective in self.objectives for site in objective.sites}
         taps: dict[str, Any] = {}
-        if not sites:
-            return self.model(corrupted.x_t, time, cond), taps
-        with install(self.model, {site: _tap(site, taps) for site in sorted(sites)}):  # type: ignore[arg-type]
+        tapped = install(self.model, {s: _tap(s, taps) for s in sorted(sites)}) if sites else nullcontext()  # type: ignore[arg-type]
+        with use_step(step), tapped:
             return self.model(corrupted.x_t, time, cond), taps
 
 

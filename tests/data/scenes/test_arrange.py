@@ -37,5 +37,5 @@ def test_the_right_half_holds_the_twin_alone():
 
 def test_it_is_a_config():
     assert from_config(to_config(FarHalves(gap=0.3))) == FarHalves(gap=0.3)
-    with pytest.raises(FrisketError, match="arrange.gap"):
+    with pytest.raises(FrisketError, match=r"arrange\.gap"):
         FarHalves(gap=1.0)

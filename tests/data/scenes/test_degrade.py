@@ -11,9 +11,9 @@ NOISE = normal(key(0, torch.arange(4)), X[0].numel()).view_as(X).float()
 
 
 def test_the_lowest_level_changes_nothing():
-    assert torch.equal(blur(X, 0), X)
+    assert torch.equal(blur(X, 0.0), X)
     assert torch.equal(shrink(X, 1), X)
-    assert torch.equal(speckle(X, 0, NOISE), X)
+    assert torch.equal(speckle(X, 0.0, NOISE), X)
 
 
 def test_damage_grows_with_the_level():

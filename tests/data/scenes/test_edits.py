@@ -68,11 +68,11 @@ def test_bad_changes_are_named():
     scene = Scene(objects=(Object(label=1),))
     with pytest.raises(FrisketError, match="verb"):
         edit(scene, Change(verb="explode"))
-    with pytest.raises(FrisketError, match="change.which"):
+    with pytest.raises(FrisketError, match=r"change\.which"):
         edit(scene, Change(verb="remove", which=1))
-    with pytest.raises(FrisketError, match="change.to"):
+    with pytest.raises(FrisketError, match=r"change\.to"):
         edit(scene, Change(verb="ground", to=Object(label=1)))
-    with pytest.raises(FrisketError, match="change.to"):
+    with pytest.raises(FrisketError, match=r"change\.to"):
         edit(scene, Change(verb="move", which=0))
     with pytest.raises(FrisketError, match="verbs"):
         draw_change(Scene(), 0, ("remove",))

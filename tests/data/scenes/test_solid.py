@@ -22,7 +22,7 @@ def test_seen_from_the_front_voxels_are_the_alpha():
     front = voxels(seen, slices=64).amax(1)
     cover = 1 - (1 - seen.cover).prod(1)
     assert (front <= cover + 1e-5).all()
-    assert ((cover == 1) == (front > 0.999)).all()
+    assert ((cover == 1) == (front > 0.9995)).all()
 
 
 def test_points_lie_inside_their_objects():

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from frisket.core import FrisketError, from_config, override, to_config
 from frisket.data import parse_data
@@ -113,5 +114,5 @@ def test_configs_go_to_json_and_the_command_line():
     ],
 )
 def test_bad_requests_are_named(make, match):
-    with pytest.raises(FrisketError, match=match):
+    with pytest.raises((FrisketError, TypeCheckError), match=match):
         make()

@@ -41,7 +41,7 @@ def test_grain_has_exactly_the_stated_line_spectrum(n):
 
 
 def test_a_larger_grid_adds_detail_and_keeps_the_rest():
-    coarse, fine = spectrum(Texture(kind=3, seed=2), 8), spectrum(Texture(kind=3, seed=2), 64)
+    coarse, fine = spectrum(Texture(kind=3, seed=2), 8.0), spectrum(Texture(kind=3, seed=2), 64.0)
     assert set(coarse) <= set(fine)
     assert len(fine) > len(coarse)
     assert all(max(abs(w[0]), abs(w[1])) >= 8 for w in set(fine) - set(coarse))
@@ -81,14 +81,14 @@ def test_the_picture_of_a_ground_carries_the_spectrum():
     x = render(Scene(ground=ground, light=Light(level=1.0)), (32, 32))
     base = x.mean((1, 2))
     found = lines((x[1] / base[1]).numpy())
-    wanted = {(abs(round(fx)), abs(round(fy))): 0.3 * a for fx, fy, a, _ in spectrum(ground.texture, 16)}
+    wanted = {(abs(round(fx)), abs(round(fy))): 0.3 * a for fx, fy, a, _ in spectrum(ground.texture, 16.0)}
     found.pop((0, 0))
     assert {(abs(a), abs(b)) for a, b in found} == set(wanted)
 
 
 def test_plain_has_no_waves_and_octaves_count_below_the_limit():
-    assert spectrum(Texture(kind=0), 100) == []
-    assert [octaves(v) for v in (1, 2, 3, 8, 16, 17)] == [1, 1, 2, 3, 4, 5]
-    assert len(spectrum(Texture(kind=1, frequency=7), 16)) == 1
-    assert len(spectrum(Texture(kind=2, frequency=7), 16)) == 2
-    assert spectrum(Texture(kind=1, frequency=20, angle=0.0), 16) == []
+    assert spectrum(Texture(kind=0), 100.0) == []
+    assert [octaves(float(v)) for v in (1, 2, 3, 8, 16, 17)] == [1, 1, 2, 3, 4, 5]
+    assert len(spectrum(Texture(kind=1, frequency=7.0), 16.0)) == 1
+    assert len(spectrum(Texture(kind=2, frequency=7.0), 16.0)) == 2
+    assert spectrum(Texture(kind=1, frequency=20.0, angle=0.0), 16.0) == []
