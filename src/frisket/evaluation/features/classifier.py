@@ -81,7 +81,6 @@ class Classifier:
             accuracy = self._test(model, data.open("test"))
             kept = {**model.state_dict(), "test_accuracy": torch.tensor(accuracy, dtype=torch.float64)}
             save_tensors(path, kept, {"data": info.digest})
-            )
             log.info("trained a classifier (%.1f %% on the test split): %s", 100 * accuracy, path)
         return ClassifierExtractor(model.eval().requires_grad_(False), len(info.classes), accuracy, path.stem)
 
