@@ -1,4 +1,4 @@
-"""What a study measures of a trained pipeline, by name: `loss`, `bits`, or any metric of samples."""
+"""What a study measures of a trained pipeline, by name: `loss`, `bits`, or any metric of its samples."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from frisket.core.condition import Condition
 from frisket.core.errors import FrisketError, unknown
 from frisket.core.registry import names
-from frisket.core.step import Step
-from frisket.data.base import Data, Source
-from frisket.evaluation.evaluate import evaluate, measure_named
+from frisket.data.base import Batch, Data, Source
+from frisket.evaluation.evaluate import evaluate, metric_named
 from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
-from frisket.sampling.conditions import class_counts
 from frisket.sampling.pipeline import Pipeline
 
 OWN = ("loss", "bits")
@@ -24,15 +20,10 @@ OWN = ("loss", "bits")
 
 def check_measures(wanted: Sequence[str]) -> None:
     """Raise `FrisketError` with the nearest name on a measure that does not exist."""
-    accepted = [*OWN, *(n.removeprefix("measure/") for n in names("measure"))]
+    accepted = [*OWN, *(n.removeprefix("metric/") for n in names("metric"))]
     for name in wanted:
         if name not in accepted:
             raise unknown("measure", name, accepted)
-
-
-def better(name: str) -> str:
-    """ "less" or "more": which way `name` is good."""
-    return "less" if name in OWN else measure_named(name).better
 
 
 def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500, seed: int = 0) -> dict[str, float]:
@@ -46,7 +37,7 @@ def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500,
         out["bits"] = bound(pipeline, data, n, seed)["bits"]["value"]
     of_samples = [name for name in wanted if name not in OWN]
     if of_samples:
-        scores = score_samples(pipeline, data, n=n, seed=seed, measures=of_samples)
+        scores = score_samples(pipeline, data, n=n, seed=seed, metrics=of_samples)
         out |= {name: scores["metrics"][name]["value"] for name in of_samples}
     return {name: out[name] for name in wanted}
 
@@ -54,10 +45,10 @@ def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500,
 def held_out(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> HeldoutLoss:
     """The pipeline's loss on up to n test items, on a fixed grid of (t, noise)."""
     source = indexed(data)
+    most = min(n, source.info.size or n)
     return heldout_loss(
-        pipeline.model, pipeline.process, pipeline.coder, source, n=min(n, source.info.size or n), seed=seed,
-        conditions=tuple(class_counts(pipeline.model, pipeline.info)),
-    )  # fmt: skip
+        pipeline.model, pipeline.process, pipeline.coder, source, n=most, seed=seed, device=str(pipeline.device)
+    )
 
 
 def bound(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> dict[str, Any]:
@@ -66,23 +57,16 @@ def bound(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> dict[str, An
     return likelihood(
         pipeline.model, pipeline.process, pipeline.coder, source, n=min(n, source.info.size or n), seed=seed,
         train=train if hasattr(train, "batch") else None,  # type: ignore[arg-type]
-        conditions=tuple(class_counts(pipeline.model, pipeline.info)),
     )  # fmt: skip
 
 
 def score_samples(
-    pipeline: Pipeline, data: Data, *, n: int, seed: int = 0, measures: Sequence[str] | None = None
+    pipeline: Pipeline, data: Data, *, n: int, seed: int = 0, metrics: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """`evaluate` on a pipeline's samples: values, intervals, real-vs-real floors."""
-
-    def generate(step: Step, cond: Condition | None) -> Tensor:
-        ids = step.sample
-        values = {} if cond is None else dict(cond.values)
-        return pipeline.sample(len(ids), seed=step.seed, first=int(ids[0]), batch=len(ids), **values)
-
-    counts = class_counts(pipeline.model, pipeline.info)
-    chosen = None if measures is None else [measure_named(name) for name in measures]
-    return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=next(iter(counts), None))
+    """`evaluate` on n samples: values, intervals, real-vs-real floors; all metrics that fit, or those named."""
+    chosen = None if metrics is None else [metric_named(name) for name in metrics]
+    label = next(iter(pipeline.in_turn(1)), None)
+    return evaluate(pipeline, data, n=n, seed=seed, metrics=chosen, label=label)
 
 
 def indexed(data: Data) -> Source:
@@ -93,7 +77,7 @@ def indexed(data: Data) -> Source:
     return source  # type: ignore[return-value]
 
 
-def first_items(data: Data, n: int) -> dict[str, Any]:
+def first_items(data: Data, n: int) -> Batch:
     """The first n items of the test split."""
     source = indexed(data)
     return source.batch(torch.arange(min(n, source.info.size or n)))

@@ -58,12 +58,12 @@ class Diffusion:
 
 
 class DiffusionTask(nn.Module):
-    """Trains a pipeline's model to undo its process on states of its codec; calling it computes the loss. Objectives' own weights
-    learn with the model; a codec with weights is moved with the task, but neither learns nor is saved with it."""
+    """Trains a pipeline's model to undo its process on states of its codec; calling it computes the loss.
 
-    def __init__(
-        self, config: Diffusion, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None
-    ):
+    Objectives' own weights learn with the model; a codec with weights is moved with the task, but neither learns nor is
+    saved with it."""
+
+    def __init__(self, config: Diffusion, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None):
         super().__init__()
         self.config, self.pipeline = config, pipeline
         self.model: nn.Module = pipeline.model
