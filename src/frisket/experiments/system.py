@@ -27,15 +27,22 @@ def build(experiment: Experiment) -> tuple[DiffusionTask, Pipeline, Source | Str
     return experiment.task.build(pipeline), pipeline, source
 
 
+def load(target: str | Path) -> Pipeline:
+    """The pipeline of a run folder (its `model/`), of a model folder, or of a repository of the Hugging Face hub."""
+    folder = Path(target)
+    return Pipeline.from_pretrained(folder / "model" if (folder / "model").is_dir() else target)
+
+
 def train(
-    experiment: Experiment, folder: Path, *, seed: int | None = None, resume: str = "auto",
+    experiment: Experiment, folder: Path | str, *, seed: int | None = None, resume: str = "auto",
     max_time: float | None = None, quiet: bool = False,
 ) -> Pipeline:  # fmt: skip
-    """Train a fitted experiment in `folder` and return the pipeline with the averaged weights.
+    """Train an experiment in `folder` and return the pipeline with the averaged weights.
 
-    Writes config.json, metrics.jsonl, checkpoints and `model/`. A folder that holds another experiment is refused; one
-    that was interrupted goes on; one that is done is read back.
+    The experiment is fitted to its data first. Writes config.json, metrics.jsonl, checkpoints and `model/`. A folder
+    that holds another experiment is refused; one that was interrupted goes on; one that is done is read back.
     """
+    experiment, folder = replace(experiment, study=None).fit(), Path(folder)
     if seed is not None:
         experiment = replace(experiment, training=replace(experiment.training, seed=seed))
     if quiet:

@@ -1,6 +1,6 @@
 """The metrics as parts: what each needs, its unit, which way is better, and how it is resampled.
 
-A metric turns (samples, reference, labels asked for) into a statistic of resampled indices, so that one bootstrap
+A measure turns (samples, reference, labels asked for) into a statistic of resampled indices, so that one bootstrap
 serves all. Two-sample distances resample both sets; shares resample the judged samples against fixed manifolds, because
 neighbours at distance zero would shrink a resampled manifold.
 Shapes: n samples, m reference items.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,8 +32,9 @@ MANIFOLDS += "arXiv:1904.06991"
 SCORE = "Salimans et al. Improved Techniques for Training GANs. 2016. arXiv:1606.03498"
 
 
-class Metric(Protocol):
-    """A registered value ("metric/..."). better: "less" or "more". range: what the value can be. needs:
+@runtime_checkable
+class Measure(Protocol):
+    """A registered value ("measure/..."). better: "less" or "more". range: what the value can be. needs:
     "probabilities" and "labels" where it cannot do without."""
 
     @property
@@ -58,7 +59,7 @@ class Metric(Protocol):
         ...
 
 
-@register("metric/frechet", cite=FRECHET)
+@register("measure/frechet", cite=FRECHET)
 @dataclass(frozen=True, kw_only=True)
 class Frechet:
     title = "Frechet distance"
@@ -72,7 +73,7 @@ class Frechet:
         return (lambda i, j: frechet(a[i], b[j])), (len(a), len(b))
 
 
-@register("metric/kid", cite=KERNEL)
+@register("measure/kid", cite=KERNEL)
 @dataclass(frozen=True, kw_only=True)
 class Kid:
     title = "Kernel distance (KID)"
@@ -86,7 +87,7 @@ class Kid:
         return (lambda i, j: weighted_kid(matrices, np.bincount(i, minlength=n), np.bincount(j, minlength=m))), (n, m)
 
 
-@register("metric/precision", cite=MANIFOLDS)
+@register("measure/precision", cite=MANIFOLDS)
 @dataclass(frozen=True, kw_only=True)
 class Precision:
     neighbours: int = 3
@@ -100,7 +101,7 @@ class Precision:
         return _share(inside(sample.features, real.features, self.neighbours))
 
 
-@register("metric/recall", cite=MANIFOLDS)
+@register("measure/recall", cite=MANIFOLDS)
 @dataclass(frozen=True, kw_only=True)
 class Recall:
     neighbours: int = 3
@@ -114,7 +115,7 @@ class Recall:
         return _share(inside(real.features, sample.features, self.neighbours))
 
 
-@register("metric/inception_score", cite=SCORE)
+@register("measure/inception_score", cite=SCORE)
 @dataclass(frozen=True, kw_only=True)
 class InceptionScore:
     title = "Inception-like score"
@@ -128,7 +129,7 @@ class InceptionScore:
         return (lambda i: inception_score(p[i])), (len(p),)
 
 
-@register("metric/class_accuracy")
+@register("measure/class_accuracy")
 @dataclass(frozen=True, kw_only=True)
 class ClassAccuracy:
     title = "Class accuracy"
@@ -143,18 +144,18 @@ class ClassAccuracy:
 
 
 def measured(
-    metric: Metric, sample: Extracted, real: Extracted, labels: np.ndarray | None = None, *, seed: int = 0,
+    measure: Measure, sample: Extracted, real: Extracted, labels: np.ndarray | None = None, *, seed: int = 0,
     resamples: int = 200, confidence: float = 0.95,
 ) -> Interval:  # fmt: skip
-    """The value of `metric` with its bootstrap interval; a share keeps to [0, 1], a distance to >= 0."""
-    statistic, sizes = metric.statistic(sample, real, labels)
-    low, high = metric.range
+    """The value of `measure` with its bootstrap interval; a share keeps to [0, 1], a distance to >= 0."""
+    statistic, sizes = measure.statistic(sample, real, labels)
+    low, high = measure.range
     return bootstrap(statistic, sizes, seed=seed, resamples=resamples, confidence=confidence, low=low, high=high)
 
 
-def plain_value(metric: Metric, sample: Extracted, real: Extracted, labels: np.ndarray | None = None) -> float:
+def plain_value(measure: Measure, sample: Extracted, real: Extracted, labels: np.ndarray | None = None) -> float:
     """The value alone."""
-    statistic, sizes = metric.statistic(sample, real, labels)
+    statistic, sizes = measure.statistic(sample, real, labels)
     return float(statistic(*(np.arange(n) for n in sizes)))
 
 
