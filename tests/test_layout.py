@@ -18,6 +18,8 @@ MIRRORED = ("core", "data", "codecs", "processes", "models", "sampling", "cachin
 SEEDS = re.compile(r"torch\.(manual_seed|seed)\(|torch\.cuda\.manual_seed|\brandom\.seed\(|np\.random\.seed\(")
 DRAWS = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli",
          "multinomial", "poisson"}  # fmt: skip
+# Dropout inside torch's layers has no other source; it is keyed by seed, step, rank and micro-batch before each pass.
+KEYED = {("src/frisket/training/run.py", "torch.manual_seed")}
 OWN_GENERATORS = {"default_rng", "Generator", "RandomState", "PCG64", "SeedSequence", "Philox"}
 
 
@@ -91,7 +93,7 @@ def test_the_global_generators_are_neither_seeded_nor_drawn_from():
         seeded = SEEDS.match(f"{name}(")
         drawn = module == "torch" and fn in DRAWS and "generator" not in keywords
         numpy_drawn = module in ("np.random", "numpy.random") and fn not in OWN_GENERATORS
-        if seeded or drawn or numpy_drawn:
+        if (seeded or drawn or numpy_drawn) and (where.split(":")[0], name) not in KEYED:
             offenders.append(f"{where} {name}")
     assert not offenders
 

@@ -13,11 +13,14 @@ from frisket.testing.claims import STEP, claim, example_state, finite, same, unt
 ROWS = torch.tensor([3, 0])
 
 
-def check_update(part: Any, *, vocabulary: int | None = None, steps: int = 6, tolerance: float = 1e-3) -> None:
+def check_update(
+    part: Any, *, vocabulary: int | None = None, steps: int = 6, grid: Any = None, tolerance: float = 1e-3
+) -> None:
     """The promises of `sampling.base.Update`: a solver, or with a `vocabulary` a decoder.
 
     A model that always points at the same state must be followed to it exactly; a sample may depend neither on its
-    batch nor on the global generator; a decoder leaves nothing hidden.
+    batch nor on the global generator; a decoder leaves nothing hidden. grid: the time grid that the update asks for,
+    if any.
     """
     from frisket.processes.gaussian import Gaussian
     from frisket.processes.masked import Masked
@@ -26,7 +29,7 @@ def check_update(part: Any, *, vocabulary: int | None = None, steps: int = 6, to
     shape = (2, 4, 4) if vocabulary is None else (12,)
     process = Gaussian() if vocabulary is None else Masked(vocabulary=vocabulary)
     aim = example_state(shape, vocabulary)
-    sampler = Sampler(steps=steps, update=part)
+    sampler = Sampler(steps=steps, update=part) if grid is None else Sampler(steps=steps, update=part, grid=grid)
 
     def run(rows: Tensor, perfect: bool = True) -> Tensor:
         model = _Pointing(vocabulary) if perfect else _Guessing(vocabulary)
