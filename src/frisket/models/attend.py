@@ -127,7 +127,8 @@ def _remember(key: tuple[Any, ...], q_tags: Tags, k_tags: Tags, make: Callable[[
     """One entry a key is held with the keys' tags, and only for the queries it was made for: nothing grows."""
     held = k_tags.memo.get(key)
     if held is None or held[0] is not q_tags:
-        held = k_tags.memo[key] = (q_tags, make())
+        with torch.inference_mode(False):  # kept for later passes, which may train
+            held = k_tags.memo[key] = (q_tags, make())
     return held[1]
 
 
