@@ -38,7 +38,8 @@ TABLE = torch.rand(GRID.tokens, GRID.tokens, generator=GENERATOR) > 0.5
 LEAVES = [
     All(), Window(radius=1.0), Window(radius=(0.0, 2.0)), LocalDisc(radius=1.5), Partition(size=2.0, shift=1.0),
     Causal(), CausalOver(axis=0), Segments(), Streams(pairs=((0, 1), (1, 1))), Region(), Dense(table=TABLE),
-    Dense(table=torch.stack([TABLE, ~TABLE]), empty="all"), Streams(pairs=((0, 7),)), Streams(pairs=((1, 0),), empty="all"),
+    Dense(table=torch.stack([TABLE, ~TABLE]), empty="all"), Streams(pairs=((0, 7),)),
+    Streams(pairs=((1, 0),), empty="all"),
 ]  # fmt: skip
 masks = st.recursive(
     st.sampled_from(LEAVES),
@@ -95,7 +96,7 @@ def test_flex_sees_the_mask_that_sdpa_sees(mask):
 
 
 def test_flex_gives_what_sdpa_gives():
-    """In a process of its own: FlexAttention traces the predicate, which the shape checks of the tests do not survive."""
+    """In a process of its own: FlexAttention traces the predicate, and the tests' shape checks cannot be traced."""
     script = Path(__file__).with_name("flex_against_sdpa.py")
     result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr

@@ -292,7 +292,7 @@ def test_what_inference_remembers_may_be_trained_with(positions):
         before = model(x, T, COND).pred
     after = model(x, T, COND).pred
     after.sum().backward()
-    assert torch.equal(before, after)
+    torch.testing.assert_close(before, after)  # kernels may differ with gradients
     assert model.blocks[0].branches["attn"].mixer.qkv.weight.grad.abs().sum() > 0
 
 
