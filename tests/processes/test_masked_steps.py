@@ -175,8 +175,8 @@ def test_nelbo_of_a_uniform_model_that_predicts_the_mask():
         total += before * math.log(before / now / stay) if before > 0 else 0.0
     one = process.nelbo(lambda x, t: Output(torch.zeros(*x.shape, K + 1)), IDS[:, :1], STEP, draws=steps)
     assert torch.allclose(one, torch.full((4,), total, dtype=torch.float64), rtol=1e-5)  # each step is drawn once
-    nats = process.nelbo(lambda x, t: Output(torch.zeros(*x.shape, K + 1)), IDS, STEP, draws=400)
-    assert torch.allclose(nats, torch.full((4,), 9 * total, dtype=torch.float64), rtol=0.01)
+    nats = process.nelbo(lambda x, t: Output(torch.zeros(*x.shape, K + 1)), IDS, STEP, draws=100)
+    assert torch.allclose(nats, torch.full((4,), 9 * total, dtype=torch.float64), rtol=0.02)
     assert total > math.log(K)
 
 
@@ -239,7 +239,8 @@ def test_nothing_open_has_no_nats():
     known = Known(values=IDS, where=(torch.arange(4) < 2)[:, None].expand(4, 9))
     for form in FORMS:
         process = MaskedSteps(vocabulary=K, parameterisation=form)
-        nats = process.nelbo(lambda x, t, n=process.outputs(1): Output(torch.zeros(*x.shape, n)), IDS, STEP, 2, known)
+        uniform = Output(torch.zeros(4, 9, process.outputs(1)))
+        nats = process.nelbo(lambda x, t, out=uniform: out, IDS, STEP, 2, known)
         assert (nats[:2] == 0).all()
         assert (nats[2:] > 9).all()
 
