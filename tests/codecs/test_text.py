@@ -13,7 +13,7 @@ from frisket.data.toys import Permutations
 characters = st.characters(exclude_categories=["Cs"])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.integers(1, 12).flatmap(lambda n: st.lists(st.text(characters, min_size=n, max_size=n), min_size=1, max_size=5))
 )
@@ -25,7 +25,7 @@ def test_characters_round_trip(x):
     assert torch.equal(codec.encode(codec.decode(state)), state)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.text(characters, max_size=20), min_size=1, max_size=5), st.integers(1, 40))
 def test_bytes_round_trip_what_fits_and_cut_at_whole_characters(x, length):
     codec = Bytes(length=length).build()
@@ -38,7 +38,7 @@ def test_bytes_round_trip_what_fits_and_cut_at_whole_characters(x, length):
         assert size == len(text.encode()) if whole else length - 3 <= size <= length
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 9).flatmap(lambda n: st.lists(
     st.lists(st.sampled_from(["to", "be", "or", "not", "é"]), min_size=n, max_size=n), min_size=1, max_size=4)
 ))  # fmt: skip

@@ -45,7 +45,7 @@ def test_what_is_read_is_what_the_codec_gives(tmp_path):
     assert torch.equal(got["id"], ids)
     assert (cached.info.size, cached.info.shape, cached.info.classes) == (359, (1, 8, 8), source.info.classes)
     assert cached.info.extra["codec"]["part"] == "codec/pixels"
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_posterior_samples_do_not_depend_on_the_batch(tmp_path):

@@ -38,7 +38,7 @@ def ids(source, n):
     return source.read(n)["id"].tolist()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 30), st.integers(1, 40), st.lists(st.integers(1, 17), min_size=1, max_size=6), st.integers(0, 40))
 def test_any_state_resumes_exactly_and_reading_in_pieces_changes_nothing(size, buffer, pieces, further):
     one, many = stream(size, buffer), stream(size, buffer)
@@ -51,7 +51,7 @@ def test_any_state_resumes_exactly_and_reading_in_pieces_changes_nothing(size, b
     assert ids(resumed, further + 1) == whole[sum(pieces) :]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(1, 30), st.integers(1, 40))
 def test_every_epoch_hands_out_every_item_once(size, buffer):
     source = stream(size, buffer)

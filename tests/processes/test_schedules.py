@@ -51,7 +51,7 @@ def test_rises_between_its_ends(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(t=st.floats(0.01, 0.95))
 def test_rate_is_the_derivative_and_time_the_inverse(name, t):
     schedule, h = lookup(name)(), 1e-6

@@ -96,7 +96,7 @@ def test_a_stored_average_is_its_own_mixture():
 
 
 def test_a_reconstructed_average_is_near_the_one_that_was_not_tracked():
-    """A bent path, two tracked widths stored eight times; another width is rebuilt to 1 % of the path's spread."""
+    """A bent path, two tracked widths stored eight times: another width is rebuilt ten times nearer than either."""
     steps, gammas = 800, {w: gamma_of(w) for w in (0.05, 0.1)}
     path = [math.sin(k / 130) + 0.2 * math.sin(k / 7) for k in range(steps + 1)]
     p = nn.Parameter(torch.tensor([path[0]]))
@@ -109,8 +109,8 @@ def test_a_reconstructed_average_is_near_the_one_that_was_not_tracked():
             snapshots += [(float(k), g, averages.full(f"power-{w:g}").copy()) for w, g in gammas.items()]
             snapshots = [(t, g, {n: v.clone() for n, v in s.items()}) for t, g, s in snapshots]
     wanted = averages.full("power-0.15")["p"].item()
-    assert reconstruct(snapshots, 0.15)["p"].item() == pytest.approx(wanted, abs=0.01)
-    assert abs(averages.full("power-0.1")["p"].item() - wanted) > 0.03
+    error = abs(reconstruct(snapshots, 0.15)["p"].item() - wanted)
+    assert all(abs(averages.full(f"power-{w:g}")["p"].item() - wanted) > 10 * error for w in gammas)
 
 
 def test_bad_numbers_are_refused_by_name():

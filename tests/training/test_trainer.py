@@ -11,6 +11,7 @@ from frisket.core.errors import FrisketError
 from frisket.core.files import load_tensors
 from frisket.training import latest
 from frisket.training.guard import Diverged
+from frisket.training.optimisers import AdamW, Adan
 from frisket.training.parallel import Layout
 from frisket.training.trainer import Saving, Watching
 
@@ -167,10 +168,26 @@ def test_float16_scales_the_loss_and_resumes_with_its_scale(tmp_path):
     assert files(tmp_path / "straight" / "step-00000008") == files(tmp_path / "resumed" / "step-00000008")
 
 
-@pytest.mark.parametrize("field", ["batch", "seed", "emas"])
+def test_workers_change_nothing(tmp_path):
+    config = trainer(6, workers=2)
+    config.fit(Denoise(), Points(), tmp_path / "workers")
+    replace(config, steps=3).fit(Denoise(), Points(), tmp_path / "resumed")
+    config.fit(Denoise(), Points(), tmp_path / "resumed")
+    trainer(6).fit(Denoise(), Points(), tmp_path / "none")
+    tensors = [files(tmp_path / n / "step-00000006")["training.safetensors"] for n in ("workers", "resumed", "none")]
+    assert tensors[0] == tensors[1] == tensors[2]
+
+
+def test_a_lower_rate_may_be_chosen_on_resuming(tmp_path):
+    trainer(2).fit(Denoise(), Points(), tmp_path)
+    trainer(3, optimiser=AdamW(lr=1e-5)).fit(Denoise(), Points(), tmp_path)
+    assert [r["lr"] for r in records(tmp_path)] == [0.02, 0.02, 1e-5]
+
+
+@pytest.mark.parametrize("field", ["batch", "seed", "emas", "optimiser"])
 def test_a_run_continues_only_as_it_began(tmp_path, field):
     trainer(2).fit(Denoise(), Points(), tmp_path)
-    other = trainer(4, **{field: {"batch": 4, "seed": 1, "emas": ()}[field]})
+    other = trainer(4, **{field: {"batch": 4, "seed": 1, "emas": (), "optimiser": Adan()}[field]})
     with pytest.raises(FrisketError, match=f"trainer.{field} was"):
         other.fit(Denoise(), Points(), tmp_path)
 

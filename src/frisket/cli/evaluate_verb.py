@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from frisket.cli.options import parse
-from frisket.cli.targets import data_of, load_pipeline
+from frisket.cli.targets import data_of
 
 ABOUT = "Score a trained model on held-out data: intervals by bootstrap, and beside each value what real data scores."
 
@@ -32,9 +32,10 @@ class Evaluate:
 def main(argv: list[str]) -> int:
     from frisket.evaluation.compare import number
     from frisket.experiments.measures import bound, held_out, score_samples
+    from frisket.experiments.system import load
 
     options, _ = parse(Evaluate, argv, "evaluate", ABOUT)
-    pipeline = load_pipeline(options.checkpoint)
+    pipeline = load(options.checkpoint)
     data = data_of(options.checkpoint, options.data)
     loss = held_out(pipeline, data, options.n, options.seed)
     results: dict = {"held_out_loss": loss.as_dict()}

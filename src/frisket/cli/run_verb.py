@@ -27,7 +27,7 @@ class Run:
     size: str = "small"
     """tiny (seconds), small (minutes on two cores) or paper (the published configuration)"""
     data: str | None = None
-    """other data: a registered set or imagefolder:DIR, hf:NAME, wds:FILES, csv:FILE, text:FILE, npz:FILE; default: the recipe's"""
+    """a registered set, or imagefolder:DIR, hf:NAME, wds:FILES, csv:FILE, text:FILE, npz:FILE; default: the recipe's"""
     out: str | None = None
     """folder of the run; default: runs/RECIPE-DATA"""
     seed: int = 0
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
     if options.dry_run:
         from frisket.experiments.system import dry_run
 
-        print(dry_run(experiment.fit()))
+        print(dry_run(experiment))
         return 0
     from frisket.experiments.run import run
 

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import tyro
 
 from frisket.cli.options import parse
-from frisket.cli.targets import load_pipeline, write_grid
 from frisket.core.errors import FrisketError
+from frisket.evaluation.pictures import save_sheet
 
 ABOUT = "Make samples with a trained model. Sample i depends on (seed, i) only, whatever the batch or process count."
 
@@ -39,8 +39,10 @@ class Sample:
 
 
 def main(argv: list[str]) -> int:
+    from frisket.experiments.system import load
+
     options, _ = parse(Sample, argv, "sample", ABOUT)
-    pipeline = load_pipeline(options.checkpoint).to(options.device)
+    pipeline = load(options.checkpoint).to(options.device)
     text = pipeline.info.kind == "text"
     wanted = (".txt",) if text else (".png", ".npz")
     if text and options.out == "samples.png":
@@ -61,6 +63,6 @@ def main(argv: list[str]) -> int:
             with open(options.out, "w") as file:
                 file.write("\n".join(samples) + "\n")
         else:
-            write_grid(options.out, samples)
+            save_sheet(options.out, samples)
     print(f"wrote {options.out}: {options.n} samples")
     return 0

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from frisket.codecs.base import Spec
@@ -193,7 +193,7 @@ class Ids:
         check(self.vocabulary >= 1, "codec.vocabulary", self.vocabulary, "set or fitted before it is built")
         return self
 
-    def encode(self, x: Int[Tensor, "b *grid"], draw: Tensor | None = None) -> Int[Tensor, "b *grid"]:
+    def encode(self, x: Shaped[Tensor, "b *grid"], draw: Tensor | None = None) -> Int[Tensor, "b *grid"]:
         check(not (x.is_floating_point() or x.is_complex()), "x.dtype", x.dtype, "whole numbers")
         _check_range(x, self.vocabulary)
         return x.to(torch.int64)

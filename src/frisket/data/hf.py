@@ -15,7 +15,7 @@ import torch
 
 from frisket.core.errors import FrisketError, MissingExtra, check, unknown
 from frisket.core.registry import register
-from frisket.data.base import Batch, Info, Split
+from frisket.data.base import Batch, Info, Kind, Split
 from frisket.data.files import Skips, digest_of, in_split
 from frisket.data.images import Broken, check_image, fit, read_image
 from frisket.data.streams import BlockStream
@@ -72,11 +72,12 @@ class RowReader:
         first = next(iter(copy.deepcopy(rows)), None)
         if first is None:
             raise FrisketError(f"hf: {config.target!r} holds no rows")
-        self.config, self.split, self.skips = config, split, Skips(config.skip_limit, config.target)
+        self.config, self.skips = config, Skips(config.skip_limit, config.target)
+        self.split: Split = split
         self.column = config.column or _guess(first, config.target)
         if self.column not in first:
             raise unknown(f"column of {config.target!r}", self.column, first)
-        self.kind = "text" if isinstance(first[self.column], str) else "image"
+        self.kind: Kind = "text" if isinstance(first[self.column], str) else "image"
         self.names = {"label": config.label, "caption": config.caption}
         self.names = {name: column for name, column in self.names.items() if column in first and column != self.column}
         self.fresh = _undecoded(rows, [name for name, value in first.items() if _is_picture(value)])

@@ -9,62 +9,64 @@ Shapes: n samples, m reference items.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from frisket.codecs.base import Codec
 from frisket.core import random
+from frisket.core.condition import Condition
 from frisket.core.errors import check, unknown
 from frisket.core.registry import lookup, names
+from frisket.core.step import Step
 from frisket.data.base import Batch, Data, Source, Stream
 from frisket.evaluation.features.base import Extractor, Features, extract
 from frisket.evaluation.features.classifier import Classifier
-from frisket.evaluation.metrics.parts import Metric, measured, plain_value
+from frisket.evaluation.measures import Measure, measured, plain_value
+from frisket.processes.base import Process
 
+Generate = Callable[[Step, Condition | None], Tensor]
 MOST_REAL = 10_000
-ORDER = ("frechet", "kid", "precision", "recall", "inception_score", "class_accuracy")
-
-
-class Samples(Protocol):
-    """What `evaluate` needs of a pipeline: n new items (n, ...) in the data's range, conditions by name."""
-
-    def sample(self, n: int, *, seed: int = 0, batch: int = 64, **conditions: Any) -> Any: ...
 
 
 def evaluate(
-    pipeline: Samples, data: Data, *, n: int = 1000, seed: int = 0, features: Features | None = None,
-    metrics: Sequence[Metric] | None = None, label: str | None = None, batch: int = 64, resamples: int = 200,
-    confidence: float = 0.95, **options: Any,
+    generate: Generate, data: Data, *, n: int = 1000, seed: int = 0, features: Features | None = None,
+    measures: Sequence[Measure] | None = None, label: str | None = None, batch: int = 64, resamples: int = 200,
+    confidence: float = 0.95,
 ) -> dict[str, Any]:  # fmt: skip
     """Make `n` samples and score them; JSON data, see `score`.
 
-    label: the name of the class condition of a conditional model; the classes asked for are those of the reference
-    items in turn. options: further ones for `pipeline.sample` (steps, guidance). The result does not depend on `batch`.
-    Raises `FrisketError` before any sample is made when a metric cannot be taken.
+    generate(step, cond): data (b, ...) for the rows of `step.sample`, as a codec decodes it. label: the name of the class
+    condition of a conditional model; the classes asked for are those of the reference items in turn. The result
+    depends neither on `batch` nor on what was drawn before. Raises `FrisketError` before any sample is made when a
+    measure cannot be taken.
     """
     check(n >= 2, "n", n, "at least 2")
-    parts = _chosen(metrics, features, label is not None)
+    check(batch >= 1, "batch", batch, "at least 1")
+    parts = _chosen(measures, features, label)
     extractor = (features or Classifier()).build(data)
-    _check_needs(parts, extractor, label is not None)
+    _check_needs(parts, extractor, label)
     labels = None
     if label is not None:
-        test = data.open("test")
-        check(bool(test.info.classes), "label", label, "None: this data set has no classes")
-        held = items(test, min(n, test.info.size or n))["label"]
+        source = data.open("test")
+        check(bool(source.info.classes), "label", label, "None: this data set has no classes")
+        held = items(source, min(n, source.info.size or n))["label"]
         labels = held[torch.arange(n) % len(held)]
-        options[label] = labels
-    x = pipeline.sample(n, seed=seed, batch=batch, **options)
-    check(isinstance(x, Tensor), "samples", type(x).__name__, "a tensor; texts are judged by likelihood")
-    return score(x, data, labels=labels, seed=seed, metrics=parts, resamples=resamples, confidence=confidence,
-                 extractor=extractor)  # fmt: skip
+    made = []
+    for i in range(0, n, batch):
+        rows = torch.arange(i, min(i + batch, n))
+        cond = None if label is None or labels is None else Condition.of(**{label: labels[rows]})
+        made.append(generate(Step(seed=seed, sample=rows, run="evaluate"), cond).detach().cpu())
+    return score(torch.cat(made), data, labels=labels, seed=seed, measures=parts, resamples=resamples,
+                 confidence=confidence, extractor=extractor)  # fmt: skip
 
 
 def score(
     x: Tensor, data: Data, *, labels: Tensor | None = None, seed: int = 0, features: Features | None = None,
-    metrics: Sequence[Metric] | None = None, resamples: int = 200, confidence: float = 0.95,
+    measures: Sequence[Measure] | None = None, resamples: int = 200, confidence: float = 0.95,
     extractor: Extractor | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Score samples `x` (n, ...) that exist already.
@@ -73,9 +75,9 @@ def score(
     "metrics" maps each name to {"title", "value", "low", "high", "floor", "unit", "better"}. labels: int64 (n,), the
     class asked for in each row. extractor: one already built, instead of `features`.
     """
-    parts = _chosen(metrics, features, labels is not None)
+    parts = _chosen(measures, features, None if labels is None else "label")
     extractor = extractor or (features or Classifier()).build(data)
-    _check_needs(parts, extractor, labels is not None)
+    _check_needs(parts, extractor, None if labels is None else "label")
     train, test = data.open("train"), data.open("test")
     reference = items(test, min(test.info.size or len(x), MOST_REAL))
     compared = items(train, min(train.info.size or len(x), len(x)), shuffle=seed)
@@ -96,6 +98,15 @@ def score(
     }  # fmt: skip
 
 
+def generator(model: Any, process: Process, codec: Codec, sampler: Any, shape: tuple[int, ...]) -> Generate:
+    """A `Generate` from a model and a sampler; shape: of one state, batch left out."""
+
+    def generate(step: Step, cond: Condition | None) -> Tensor:
+        return codec.decode(sampler.sample(model, process, shape=shape, step=step, cond=cond))
+
+    return generate
+
+
 def items(source: Source | Stream, n: int, shuffle: int | None = None) -> Batch:
     """The first n items of a source or stream, or n items of a source's order shuffled by the seed `shuffle`."""
     if not hasattr(source, "batch"):
@@ -106,40 +117,43 @@ def items(source: Source | Stream, n: int, shuffle: int | None = None) -> Batch:
     return source.batch(ids)  # type: ignore[union-attr]
 
 
-def _entry(metric: Metric, sample: tuple, floor: tuple, seed: int, resamples: int, confidence: float) -> dict:
-    interval = measured(metric, *sample, seed=seed, resamples=resamples, confidence=confidence)
-    possible = "labels" not in metric.needs or floor[2] is not None
+def _entry(measure: Measure, sample: tuple, floor: tuple, seed: int, resamples: int, confidence: float) -> dict:
+    interval = measured(measure, *sample, seed=seed, resamples=resamples, confidence=confidence)
+    possible = "labels" not in measure.needs or floor[2] is not None
     return {
-        "title": metric.title, **interval.as_dict(), "floor": plain_value(metric, *floor) if possible else None,
-        "unit": metric.unit, "better": metric.better,
+        "title": measure.title, **interval.as_dict(), "floor": plain_value(measure, *floor) if possible else None,
+        "unit": measure.unit, "better": measure.better,
     }  # fmt: skip
 
 
-def _chosen(metrics: Sequence[Metric] | None, features: Features | None, labelled: bool) -> list[Metric]:
+def _chosen(measures: Sequence[Measure] | None, features: Features | None, label: str | None) -> list[Measure]:
     """The given measures, or all that the extractor and the model allow."""
-    if metrics is not None:
-        check(len(metrics) > 0, "metrics", (), "at least one")
-        return list(metrics)
+    if measures is not None:
+        check(len(measures) > 0, "measures", (), "at least one")
+        return list(measures)
     classifies = features is None or isinstance(features, Classifier)
-    has = {"probabilities": classifies or "inception" in features.part_name, "labels": classifies and labelled}  # type: ignore[union-attr]
-    parts = [lookup(f"metric/{name}")() for name in ORDER]
+    has = {"probabilities": classifies or "inception" in features.part_name, "labels": classifies and label is not None}  # type: ignore[union-attr]
+    parts = [lookup(f"measure/{name}")() for name in ORDER]
     return [m for m in parts if all(has[need] for need in m.needs)]
 
 
-def metric_named(name: str) -> Metric:
-    """A metric by name with its defaults. Raises `FrisketError` with the nearest name."""
-    if f"metric/{name}" not in names("metric"):
-        raise unknown("metric", name, [m.removeprefix("metric/") for m in names("metric")])
-    return lookup(f"metric/{name}")()
+ORDER = ("frechet", "kid", "precision", "recall", "inception_score", "class_accuracy")
 
 
-def _check_needs(metrics: Sequence[Metric], extractor: Extractor, labelled: bool) -> None:
-    for m in metrics:
+def measure_named(name: str) -> Measure:
+    """A measure by name with its defaults. Raises `FrisketError` with the nearest name."""
+    if f"measure/{name}" not in names("measure"):
+        raise unknown("measure", name, [m.removeprefix("measure/") for m in names("measure")])
+    return lookup(f"measure/{name}")()
+
+
+def _check_needs(measures: Sequence[Measure], extractor: Extractor, label: str | None) -> None:
+    for m in measures:
         if "probabilities" in m.needs:
-            check(extractor.classes > 0, "metrics", m.title, f"others: {extractor.name} gives no class probabilities")
+            check(extractor.classes > 0, "measures", m.title, f"others: {extractor.name} gives no class probabilities")
         if "labels" in m.needs:
-            check(labelled, "metrics", m.title, "others: the model is not asked for classes")
+            check(label is not None, "measures", m.title, "others: the model is not asked for classes")
 
 
-def _name(metric: Metric) -> str:
-    return metric.part_name.split("/", 1)[1]  # type: ignore[attr-defined]
+def _name(measure: Measure) -> str:
+    return measure.part_name.split("/", 1)[1]  # type: ignore[attr-defined]

@@ -1,166 +1,169 @@
-"""Measures of a study: one number of a trained pipeline on held-out data.
+"""The metrics as parts: what each needs, its unit, which way is better, and how it is resampled.
 
-The default of any denoiser or mask predictor is `loss`, its held-out process loss; the others score samples. Each uses
-the study's seed for noise and samples, so that two arms of a seed differ in nothing else.
+A measure turns (samples, reference, labels asked for) into a statistic of resampled indices, so that one bootstrap
+serves all. Two-sample distances resample both sets; shares resample the judged samples against fixed manifolds, because
+neighbours at distance zero would shrink a resampled manifold.
+Shapes: n samples, m reference items.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-from frisket.core.errors import check
+import numpy as np
+
+from frisket.core.errors import FrisketError
 from frisket.core.registry import register
-from frisket.data.base import Data
-from frisket.evaluation.evaluate import evaluate
-from frisket.evaluation.features.base import Features
-from frisket.evaluation.features.classifier import Classifier
-from frisket.evaluation.heldout import heldout_loss, reads
-from frisket.evaluation.likelihood import likelihood
-from frisket.evaluation.metrics.parts import (
-    ClassAccuracy,
-    Frechet,
-    InceptionScore,
-    Kid,
-    Metric,
-    Precision,
-    Recall,
-)  # fmt: skip
+from frisket.evaluation.features.base import Extracted
+from frisket.evaluation.intervals import Interval, bootstrap
+from frisket.evaluation.metrics.frechet import frechet
+from frisket.evaluation.metrics.kid import kernels, weighted_kid
+from frisket.evaluation.metrics.precision_recall import inside
+from frisket.evaluation.metrics.scores import hits, inception_score
 
-if TYPE_CHECKING:
-    from frisket.sampling.pipeline import Pipeline
-
-FEWEST = 20  # resamples: a study's interval comes from its seeds, not from here
+Statistic = Callable[..., float]
+FRECHET = "Heusel et al. GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium. 2017. "
+FRECHET += "arXiv:1706.08500"
+KERNEL = "Binkowski et al. Demystifying MMD GANs. 2018. arXiv:1801.01401"
+MANIFOLDS = "Kynkaanniemi et al. Improved Precision and Recall Metric for Assessing Generative Models. 2019. "
+MANIFOLDS += "arXiv:1904.06991"
+SCORE = "Salimans et al. Improved Techniques for Training GANs. 2016. arXiv:1606.03498"
 
 
-@register("measure/loss")
+@runtime_checkable
+class Measure(Protocol):
+    """A registered value ("measure/..."). better: "less" or "more". range: what the value can be. needs:
+    "probabilities" and "labels" where it cannot do without."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def better(self) -> str: ...
+
+    @property
+    def range(self) -> tuple[float, float]: ...
+
+    @property
+    def needs(self) -> tuple[str, ...]: ...
+
+    def statistic(
+        self, sample: Extracted, real: Extracted, labels: np.ndarray | None
+    ) -> tuple[Statistic, tuple[int, ...]]:
+        """A function of index arrays and how long each of them is."""
+        ...
+
+
+@register("measure/frechet", cite=FRECHET)
 @dataclass(frozen=True, kw_only=True)
-class LossMeasure:
-    """Mean held-out process loss over `items` test items and `times` times."""
+class Frechet:
+    title = "Frechet distance"
+    unit = "squared feature units"
+    better = "less"
+    range = (0.0, np.inf)
+    needs = ()
 
-    items: int = 256
-    times: int = 16
-    name = "loss"
-    less = True
-
-    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
-        source = _indexed(data)
-        n = min(self.items, source.info.size or self.items)
-        found = heldout_loss(pipeline.model, pipeline.process, pipeline.coder, source, n=n, times=self.times, seed=seed,
-                             resamples=FEWEST, device=str(pipeline.device))  # fmt: skip
-        return found.mean.value
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        a, b = sample.features, real.features
+        return (lambda i, j: frechet(a[i], b[j])), (len(a), len(b))
 
 
-@register("measure/bits")
+@register("measure/kid", cite=KERNEL)
 @dataclass(frozen=True, kw_only=True)
-class BitsMeasure:
-    """Bits an element from the process's bound, over `items` test items and `draws` forwards each."""
+class Kid:
+    title = "Kernel distance (KID)"
+    unit = "squared discrepancy"
+    better = "less"
+    range = (-np.inf, np.inf)
+    needs = ()
 
-    items: int = 256
-    draws: int = 16
-    name = "bits"
-    less = True
-
-    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
-        source = _indexed(data)
-        n = min(self.items, source.info.size or self.items)
-        found = likelihood(pipeline.model, pipeline.process, pipeline.coder, source, n=n, draws=self.draws, seed=seed,
-                           resamples=FEWEST)  # fmt: skip
-        return found["bits"]["value"]
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        matrices, n, m = kernels(sample.features, real.features), len(sample.features), len(real.features)
+        return (lambda i, j: weighted_kid(matrices, np.bincount(i, minlength=n), np.bincount(j, minlength=m))), (n, m)
 
 
-@register("measure/frechet")
+@register("measure/precision", cite=MANIFOLDS)
 @dataclass(frozen=True, kw_only=True)
-class FrechetMeasure:
-    """Frechet distance of `n` samples to the test split."""
+class Precision:
+    neighbours: int = 3
+    title = "Precision"
+    unit = "share of samples"
+    better = "more"
+    range = (0.0, 1.0)
+    needs = ()
 
-    n: int = 500
-    features: Features = field(default_factory=Classifier)
-    name = "frechet"
-    less = True
-
-    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
-        return _scored(Frechet(), self.features, self.n, pipeline, data, seed)
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        return _share(inside(sample.features, real.features, self.neighbours))
 
 
-@register("measure/kid")
+@register("measure/recall", cite=MANIFOLDS)
 @dataclass(frozen=True, kw_only=True)
-class KidMeasure:
-    """Kernel distance of `n` samples to the test split."""
+class Recall:
+    neighbours: int = 3
+    title = "Recall"
+    unit = "share of real items"
+    better = "more"
+    range = (0.0, 1.0)
+    needs = ()
 
-    n: int = 500
-    features: Features = field(default_factory=Classifier)
-    name = "kid"
-    less = True
-
-    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
-        return _scored(Kid(), self.features, self.n, pipeline, data, seed)
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        return _share(inside(real.features, sample.features, self.neighbours))
 
 
-@register("measure/precision")
+@register("measure/inception_score", cite=SCORE)
 @dataclass(frozen=True, kw_only=True)
-class PrecisionMeasure:
-    """Share of `n` samples inside the manifold of the test split."""
+class InceptionScore:
+    title = "Inception-like score"
+    unit = "effective classes"
+    better = "more"
+    range = (1.0, np.inf)
+    needs = ("probabilities",)
 
-    n: int = 500
-    features: Features = field(default_factory=Classifier)
-    name = "precision"
-    less = False
-
-    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
-        return _scored(Precision(), self.features, self.n, pipeline, data, seed)
-
-
-@register("measure/recall")
-@dataclass(frozen=True, kw_only=True)
-class RecallMeasure:
-    """Share of the test split inside the manifold of `n` samples."""
-
-    n: int = 500
-    features: Features = field(default_factory=Classifier)
-    name = "recall"
-    less = False
-
-    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
-        return _scored(Recall(), self.features, self.n, pipeline, data, seed)
-
-
-@register("measure/inception_score")
-@dataclass(frozen=True, kw_only=True)
-class InceptionScoreMeasure:
-    """Inception-like score of `n` samples."""
-
-    n: int = 500
-    features: Features = field(default_factory=Classifier)
-    name = "inception_score"
-    less = False
-
-    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
-        return _scored(InceptionScore(), self.features, self.n, pipeline, data, seed)
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        p = _given(sample.probabilities, self.title, "probabilities")
+        return (lambda i: inception_score(p[i])), (len(p),)
 
 
 @register("measure/class_accuracy")
 @dataclass(frozen=True, kw_only=True)
-class ClassAccuracyMeasure:
-    """Share of `n` samples that the classifier sees as the class asked for; the model must read `label`."""
+class ClassAccuracy:
+    title = "Class accuracy"
+    unit = "share of samples"
+    better = "more"
+    range = (0.0, 1.0)
+    needs = ("probabilities", "labels")
 
-    n: int = 500
-    features: Features = field(default_factory=Classifier)
-    name = "class_accuracy"
-    less = False
-
-    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float:
-        return _scored(ClassAccuracy(), self.features, self.n, pipeline, data, seed)
-
-
-def _scored(metric: Metric, features: Features, n: int, pipeline: Pipeline, data: Data, seed: int) -> float:
-    label = "label" if "label" in reads(pipeline.model) else None
-    found = evaluate(pipeline, data, n=n, seed=seed, features=features, metrics=(metric,), label=label,
-                     resamples=FEWEST)  # fmt: skip
-    return next(iter(found["metrics"].values()))["value"]
+    def statistic(self, sample: Extracted, real: Extracted, labels: np.ndarray | None):
+        p = _given(sample.probabilities, self.title, "probabilities")
+        return _share(hits(p, _given(labels, self.title, "labels")))
 
 
-def _indexed(data: Data) -> Any:
-    source = data.open("test")
-    check(hasattr(source, "batch"), "data", type(data).__name__, "a set with random access for this measure")
-    return source
+def measured(
+    measure: Measure, sample: Extracted, real: Extracted, labels: np.ndarray | None = None, *, seed: int = 0,
+    resamples: int = 200, confidence: float = 0.95,
+) -> Interval:  # fmt: skip
+    """The value of `measure` with its bootstrap interval; a share keeps to [0, 1], a distance to >= 0."""
+    statistic, sizes = measure.statistic(sample, real, labels)
+    low, high = measure.range
+    return bootstrap(statistic, sizes, seed=seed, resamples=resamples, confidence=confidence, low=low, high=high)
+
+
+def plain_value(measure: Measure, sample: Extracted, real: Extracted, labels: np.ndarray | None = None) -> float:
+    """The value alone."""
+    statistic, sizes = measure.statistic(sample, real, labels)
+    return float(statistic(*(np.arange(n) for n in sizes)))
+
+
+def _share(which: np.ndarray):
+    return (lambda i: float(which[i].mean())), (len(which),)
+
+
+def _given(value: np.ndarray | None, title: str, what: str) -> np.ndarray:
+    if value is None:
+        raise FrisketError(f"{title} needs {what}, and there are none")
+    return value

@@ -27,9 +27,9 @@ Size = Literal["tiny", "small", "paper"]
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """Arms (name -> changes of the experiment, dotted name -> value; the first is the baseline of tables), changes that
-    all arms share (bench), what is held equal, what is measured ("loss", "bits" or a metric of samples), what is expected. budget: "steps" (samples follow,
-    FLOPs are stated) or "flops" (steps are scaled to the dearest arm's). proxy: the measure is not the paper's own.
-    note: what a reader must know to weigh the result."""
+    all arms share (bench), what is held equal, what is measured ("loss", "bits" or a metric of samples), what is
+    expected. budget: "steps" (samples follow, FLOPs are stated) or "flops" (steps are scaled to the dearest arm's).
+    proxy: the measure is not the paper's own. note: what a reader must know to weigh the result."""
 
     arms: dict[str, dict[str, Any]]
     bench: dict[str, Any] = field(default_factory=dict)

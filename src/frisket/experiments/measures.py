@@ -1,4 +1,4 @@
-"""What a study measures of a trained pipeline, by name: `loss`, `bits`, or any metric of samples."""
+"""What a study measures of a trained pipeline, by name: `loss`, `bits`, or any metric of its samples."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from frisket.core.condition import Condition
 from frisket.core.errors import FrisketError, unknown
 from frisket.core.registry import names
 from frisket.core.step import Step
-from frisket.data.base import Data, Source
+from frisket.data.base import Batch, Data, Source
 from frisket.evaluation.evaluate import evaluate, measure_named
 from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
-from frisket.sampling.conditions import class_counts
 from frisket.sampling.pipeline import Pipeline
 
 OWN = ("loss", "bits")
@@ -28,11 +27,6 @@ def check_measures(wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in accepted:
             raise unknown("measure", name, accepted)
-
-
-def better(name: str) -> str:
-    """ "less" or "more": which way `name` is good."""
-    return "less" if name in OWN else measure_named(name).better
 
 
 def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500, seed: int = 0) -> dict[str, float]:
@@ -54,10 +48,10 @@ def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500,
 def held_out(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> HeldoutLoss:
     """The pipeline's loss on up to n test items, on a fixed grid of (t, noise)."""
     source = indexed(data)
+    most = min(n, source.info.size or n)
     return heldout_loss(
-        pipeline.model, pipeline.process, pipeline.coder, source, n=min(n, source.info.size or n), seed=seed,
-        conditions=tuple(class_counts(pipeline.model, pipeline.info)),
-    )  # fmt: skip
+        pipeline.model, pipeline.process, pipeline.coder, source, n=most, seed=seed, device=str(pipeline.device)
+    )
 
 
 def bound(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> dict[str, Any]:
@@ -66,23 +60,20 @@ def bound(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> dict[str, An
     return likelihood(
         pipeline.model, pipeline.process, pipeline.coder, source, n=min(n, source.info.size or n), seed=seed,
         train=train if hasattr(train, "batch") else None,  # type: ignore[arg-type]
-        conditions=tuple(class_counts(pipeline.model, pipeline.info)),
     )  # fmt: skip
 
 
 def score_samples(
     pipeline: Pipeline, data: Data, *, n: int, seed: int = 0, measures: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """`evaluate` on a pipeline's samples: values, intervals, real-vs-real floors."""
+    """`evaluate` on n samples: values, intervals, real-vs-real floors; all measures that fit, or those named."""
 
     def generate(step: Step, cond: Condition | None) -> Tensor:
-        ids = step.sample
         values = {} if cond is None else dict(cond.values)
-        return pipeline.sample(len(ids), seed=step.seed, first=int(ids[0]), batch=len(ids), **values)
+        return pipeline.sample(len(step.sample), seed=step.seed, first=int(step.sample[0]), **values)
 
-    counts = class_counts(pipeline.model, pipeline.info)
     chosen = None if measures is None else [measure_named(name) for name in measures]
-    return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=next(iter(counts), None))
+    return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=next(iter(pipeline.in_turn(1)), None))
 
 
 def indexed(data: Data) -> Source:
@@ -93,7 +84,7 @@ def indexed(data: Data) -> Source:
     return source  # type: ignore[return-value]
 
 
-def first_items(data: Data, n: int) -> dict[str, Any]:
+def first_items(data: Data, n: int) -> Batch:
     """The first n items of the test split."""
     source = indexed(data)
     return source.batch(torch.arange(min(n, source.info.size or n)))

@@ -124,7 +124,11 @@ def paper() -> Experiment:
         ),
         model=dit("XL", 2),
         training=Trainer(
-            batch=256, steps=7_000_000, clip=0.0, optimiser=AdamW(lr=1e-4, betas=(0.9, 0.999)), emas=(Fixed(rate=0.9999),)
+            batch=256,
+            steps=7_000_000,
+            clip=0.0,
+            optimiser=AdamW(lr=1e-4, betas=(0.9, 0.999)),
+            emas=(Fixed(rate=0.9999),),
         ),
         sampler=Sampler(steps=250, update=Ancestral(), grid=Respaced(), guidance=cfg(1.5, channels=3)),
         n_samples=50_000,

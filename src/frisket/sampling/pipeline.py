@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor, nn
 
 from frisket.codecs.base import CodecConfig, Spec
@@ -96,7 +95,7 @@ class Pipeline:
         return self._run(sampler, Step(seed=seed, sample=ids), cond, None)
 
     def edit(
-        self, x: Tensor, mask: Bool[Tensor, "..."], *, seed: int = 0, steps: int | None = None,
+        self, x: Tensor, mask: Tensor, *, seed: int = 0, steps: int | None = None,
         guidance: float | Guidance | None = None, batch: int = 64, **conditions: Any,
     ) -> Tensor:  # fmt: skip
         """Repaint x (b, c, *grid), in the data's range, where `mask` is True; elsewhere x comes back bit for bit.

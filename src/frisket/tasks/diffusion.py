@@ -9,9 +9,10 @@ Shapes: b batch, k times a sample under a clock with segments, `*s` the state's 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -22,7 +23,7 @@ from frisket.core.condition import Condition, Output
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.core.sites import install
-from frisket.core.step import Step
+from frisket.core.step import Step, use_step
 from frisket.data.base import Batch
 from frisket.processes.base import Corrupted, Process
 from frisket.processes.known import Known
@@ -36,12 +37,12 @@ from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 @dataclass(frozen=True, kw_only=True)
 class Diffusion:
     """drop: probability that a condition is dropped from a sample, each name by itself; drops: other numbers for some
-    names. times: from a low-discrepancy sequence over the order of samples, or independent. known: what is given and
-    kept clean while training (inpainting, prompts, histories)."""
+    names. times: "stratified", a low-discrepancy sequence over the order of samples, or "uniform", independent. known:
+    what is given and kept clean while training (inpainting, prompts, histories)."""
 
     drop: float = 0.1
     drops: dict[str, float] = field(default_factory=dict)
-    times: Literal["stratified", "uniform"] = "stratified"
+    times: str = "stratified"
     known: Maker | None = None
     objectives: tuple[ObjectiveConfig, ...] = ()
 
@@ -58,12 +59,12 @@ class Diffusion:
 
 
 class DiffusionTask(nn.Module):
-    """Trains a pipeline's model to undo its process on states of its codec; calling it computes the loss. Objectives' own weights
-    learn with the model; a codec with weights is moved with the task, but neither learns nor is saved with it."""
+    """Trains a pipeline's model to undo its process on states of its codec; calling it computes the loss.
 
-    def __init__(
-        self, config: Diffusion, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None
-    ):
+    Objectives' own weights learn with the model; a codec with weights is moved with the task, but neither learns nor is
+    saved with it."""
+
+    def __init__(self, config: Diffusion, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None):
         super().__init__()
         self.config, self.pipeline = config, pipeline
         self.model: nn.Module = pipeline.model
@@ -97,7 +98,7 @@ class DiffusionTask(nn.Module):
         known = self.make_known(x0, batch, step)
         corrupted = self.process.corrupt(x0, t, noise, known)
         cond = self.conditions(batch, step, known)
-        output, taps = self.predict(corrupted, cond)
+        output, taps = self.predict(corrupted, cond, step)
         terms = dict(self.process.loss(output, corrupted, batch.get("valid")))
         seen = Pass(batch, step, self.process, self.codec, self.model, cond, corrupted, output, taps)
         for objective in self.objectives:
@@ -110,7 +111,9 @@ class DiffusionTask(nn.Module):
         """n samples of the model as it is, in the data's range; class conditions take their classes in turn, any other
         condition is dropped."""
         counts = class_counts(self.model, self.pipeline.info)
-        turns = {name: [i % counts[name] for i in range(n)] if name in counts else None for name in self.reads}
+        turns: dict[str, Any] = {
+            name: [i % counts[name] for i in range(n)] if name in counts else None for name in self.reads
+        }
         return self.pipeline.sample(n, seed=step.seed, **turns)
 
     def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
@@ -156,14 +159,13 @@ class DiffusionTask(nn.Module):
             raise FrisketError(f"the model reads {name!r}, but the data offers {', '.join(sorted(batch))}")
         return batch[key] if codec is None else codec.encode(batch[key]).to(step.sample.device)
 
-    def predict(self, corrupted: Corrupted, cond: Condition | None) -> tuple[Output, dict[str, Any]]:
+    def predict(self, corrupted: Corrupted, cond: Condition | None, step: Step) -> tuple[Output, dict[str, Any]]:
         """The model's output, and what the sites that objectives ask for returned."""
         time = self.process.model_time(corrupted.local)
         sites = {site for objective in self.objectives for site in objective.sites}
         taps: dict[str, Any] = {}
-        if not sites:
-            return self.model(corrupted.x_t, time, cond), taps
-        with install(self.model, {site: _tap(site, taps) for site in sorted(sites)}):  # type: ignore[arg-type]
+        tapped = install(self.model, {s: _tap(s, taps) for s in sorted(sites)}) if sites else nullcontext()  # type: ignore[arg-type]
+        with use_step(step), tapped:
             return self.model(corrupted.x_t, time, cond), taps
 
 

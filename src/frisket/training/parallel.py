@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -31,13 +31,13 @@ PRECISION = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 @register("layout/torch")
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """parallel: what happens when `torchrun` starts several processes; with one process nothing is wrapped.
-    precision: of the forward pass (autocast; weights, averages and optimiser stay float32). device: "auto" takes the
-    first GPU of this process, else the CPU. compile, recompute: block by block (members of module lists, else each
-    learning module). timeout: seconds after which a silent process counts as lost."""
+    """parallel: "ddp", "fsdp", or "none", which refuses several processes; with one process nothing is wrapped.
+    precision: "fp32", "bf16" or "fp16", of the forward pass (autocast; weights, averages and optimiser stay float32).
+    device: "auto" takes the first GPU of this process, else the CPU. compile, recompute: block by block (members of
+    module lists, else each learning module). timeout: seconds after which a silent process counts as lost."""
 
-    parallel: Literal["none", "ddp", "fsdp"] = "ddp"
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    parallel: str = "ddp"
+    precision: str = "fp32"
     device: str = "auto"
     compile: bool = False
     recompute: bool = False

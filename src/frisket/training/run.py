@@ -29,7 +29,7 @@ from frisket.training.tracking import Jsonl, Tracker, open_trackers
 if TYPE_CHECKING:
     from frisket.training.trainer import Trainer
 
-FIXED = ("batch", "seed", "optimiser", "emas")
+FIXED = ("batch", "seed", "emas")  # and the kind of optimiser; what else changes on resuming is the user's choice
 
 
 class Run:
@@ -182,11 +182,11 @@ class Run:
     def _load(self, folder: Path) -> None:
         state, tensors = checkpoint.read(folder)
         now = to_config(self.config)
-        for field in FIXED:
-            if state["trainer"][field] != now[field]:
+        then, now = ({**{f: c[f] for f in FIXED}, "optimiser": c["optimiser"]["part"]} for c in (state["trainer"], now))
+        for field, value in then.items():
+            if value != now[field]:
                 raise FrisketError(
-                    f"trainer.{field} was {state['trainer'][field]!r} in {folder} and is {now[field]!r} now; "
-                    "a run continues only as it began"
+                    f"trainer.{field} was {value!r} in {folder} and is {now[field]!r} now; a run continues as it began"
                 )
         if state["data"] != self.source.info.digest:
             raise FrisketError(f"{folder} was trained on other data ({state['data']}, now {self.source.info.digest})")
@@ -214,6 +214,7 @@ class Run:
             write_preview(self.dir / "previews" / f"step-{self.step:08d}", shown)
 
     def close(self) -> None:
+        self.batches = iter(())  # ends the loader's workers
         for file in [*self.files, *([self.speed] if self.speed else [])]:
             file.close()
 

@@ -34,7 +34,7 @@ def asked_to_stop() -> Iterator[Asked]:
 
     def note(number: int, frame: FrameType | None) -> None:
         asked.number = number
-        signal.signal(number, before[number] or signal.SIG_DFL)
+        signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
 
     for number in WATCHED:
         signal.signal(number, note)

@@ -19,6 +19,7 @@ from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.data.base import Source, Stream
 from frisket.training import checkpoint
+from frisket.training.dryrun import Cost, dry_run
 from frisket.training.ema import Ema, Power
 from frisket.training.optimisers import AdamW, Optimiser
 from frisket.training.parallel import Layout, World, is_lost, world
@@ -65,7 +66,7 @@ class Watching:
 
 @dataclass(frozen=True)
 class Result:
-    """How far a run came, why it stopped ("done", "max_time", "dry_run"), its last checkpoint and last record."""
+    """How far a run came, why it stopped ("done", "max_time"), its last checkpoint and last record."""
 
     step: int
     samples: int
@@ -107,7 +108,8 @@ class Trainer:
         self, task: nn.Module, source: Source | Stream, run_dir: Path | str, *, resume: str = "auto",
         max_time: float | None = None,
     ) -> Result:  # fmt: skip
-        """Train `task` on `source` and write everything under `run_dir`.
+        """Train `task` on `source` and write everything under `run_dir`. A task is laid out in place: build a new one
+        for every call.
 
         resume: "auto" continues from the newest checkpoint if there is one, "never" refuses a folder that has one, any
         other text is the checkpoint folder to continue from. max_time: seconds after which the run saves and stops.
@@ -131,11 +133,15 @@ class Trainer:
                 if here.size > 1 and is_lost(error):
                     raise _lost(run, error) from error
                 raise
-        if reason == "SIGTERM":
+        if reason == "SIGTERM" or asked.is_set(SIGTERM):
             raise SystemExit(0)
-        if reason == "SIGINT":
+        if reason == "SIGINT" or asked.is_set(SIGINT):
             raise KeyboardInterrupt
         return Result(run.step, run.samples, reason, run.folder, run.record)
+
+    def dry_run(self, task: nn.Module, source: Source | Stream) -> Cost:
+        """What a run would cost: builds everything, makes one update and takes it back, writes nothing."""
+        return dry_run(self, task, source)
 
     def _loop(self, run: Run, here: World, show: Progress, asked: Asked, deadline: float | None) -> str:
         if run.folder:
@@ -151,7 +157,7 @@ class Trainer:
                 run.save()
             if self.watching.previews and run.step % self.watching.previews == 0:
                 run.preview()
-            if last:
+            if last and reason == "max_time":
                 reason = "done"
         if reason != "done":
             show.say(f"stopped by {reason} at step {run.step}, saved in {run.folder}; the same command continues")

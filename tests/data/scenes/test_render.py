@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 
@@ -36,3 +38,12 @@ def test_frames_move_on():
 def test_unknown_views_are_refused_before_any_work():
     with pytest.raises(FrisketError, match="view"):
         render_table(draw(0, torch.arange(1), "train"), (8, 8), ("rgb", "smell"))
+
+
+def test_a_large_batch_is_rendered_in_parts_with_the_same_result(monkeypatch):
+    table = draw(3, torch.arange(10), "test")
+    whole = render_table(table, (16, 16), NAMES)
+    monkeypatch.setattr(sys.modules["frisket.data.scenes.render"], "CHUNK", 3 * 16 * 16 * 4)
+    parts = render_table(table, (16, 16), NAMES)
+    for name in NAMES:
+        assert torch.equal(whole[name], parts[name]), name

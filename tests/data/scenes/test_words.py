@@ -11,6 +11,7 @@ from frisket.data.scenes.words import (
     VOCABULARY,
     caption_ids,
     caption_text,
+    captions,
     describe,
     longest,
     parse,
@@ -40,6 +41,12 @@ def test_parse_is_the_inverse(scene, facts):
     assert parse(words(scene, facts)) == said
     assert say(parse(words(scene, facts))) == words(scene, facts)
     assert parse(words(Scene(), facts)) == describe(Scene(), facts)
+
+
+@pytest.mark.parametrize("facts", [FACTS, ("place",), ()])
+def test_tables_and_records_are_described_alike(facts):
+    table = draw(1, torch.arange(40), "test", aspect=2.0)
+    assert captions(table, facts) == [words(s, facts) for s in scenes_of(table)]
 
 
 def test_ids_hold_every_caption():
@@ -72,7 +79,7 @@ def test_unknown_words_and_facts_are_named():
 
 
 def test_places_are_ninths_and_sizes_thirds():
-    spots = [Object(label=0, centre=(x, y)) for y in (-0.4, 0.0, 0.4) for x in (-0.4, 0.0, 0.4)]
-    assert tuple(place_word(o, (0.5, 0.5)) for o in spots) == PLACES
-    assert place_word(Object(label=0, centre=(0.4, 0.0)), (1.5, 0.5)) == "centre"
+    spots = [(x, y) for y in (-0.4, 0.0, 0.4) for x in (-0.4, 0.0, 0.4)]
+    assert tuple(place_word(c, (0.5, 0.5)) for c in spots) == PLACES
+    assert place_word((0.4, 0.0), (1.5, 0.5)) == "centre"
     assert [size_word(s) for s in (0.1, 0.16, 0.19, 0.2)] == ["small", "medium", "medium", "large"]

@@ -91,8 +91,8 @@ def test_refuses_sets_without_classes_or_arrays():
         Classifier().build(Nameless())
     with pytest.raises(FrisketError, match="not arrays"):
         Classifier().build(Nameless(classes=("a", "b"), shape=()))
-    with pytest.raises(FrisketError, match="half"):
-        Classifier(half="third")  # type: ignore[arg-type]
+    with pytest.raises(FrisketError, match=r"features\.width"):
+        Classifier(width=0)
 
 
 def test_round_trip():

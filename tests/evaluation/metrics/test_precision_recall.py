@@ -1,10 +1,11 @@
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-import frisket.evaluation.metrics.precision_recall as module
 from frisket.core import FrisketError
 from frisket.evaluation.metrics.precision_recall import inside, precision_recall
 
@@ -36,7 +37,7 @@ def test_blocks_change_nothing(monkeypatch):
     rng = np.random.default_rng(2)
     a, b = rng.standard_normal((30, 3)), rng.standard_normal((25, 3))
     whole = inside(a, b)
-    monkeypatch.setattr(module, "BLOCK", 7)
+    monkeypatch.setattr(importlib.import_module("frisket.evaluation.metrics.precision_recall"), "BLOCK", 7)
     assert np.array_equal(inside(a, b), whole)
 
 

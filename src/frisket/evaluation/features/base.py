@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from frisket.core.errors import check
 from frisket.data.base import Data
 
 
+@runtime_checkable
 class Extractor(Protocol):
     """A built extractor. `name` identifies it with its weights; `classes` is 0 when it gives no probabilities."""
 
@@ -31,6 +32,7 @@ class Extractor(Protocol):
         ...
 
 
+@runtime_checkable
 class Features(Protocol):
     """A registered value ("features/...")."""
 

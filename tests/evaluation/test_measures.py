@@ -3,9 +3,9 @@ import pytest
 
 from frisket.core import FrisketError, from_config, lookup, names, to_config
 from frisket.evaluation.features.base import Extracted
+from frisket.evaluation.measures import ClassAccuracy, Frechet, InceptionScore, Kid, measured, plain_value
 from frisket.evaluation.metrics.frechet import frechet
 from frisket.evaluation.metrics.kid import kid
-from frisket.evaluation.metrics.parts import ClassAccuracy, Frechet, InceptionScore, Kid, measured, plain_value
 from frisket.evaluation.metrics.precision_recall import precision_recall
 
 rng = np.random.default_rng(0)
@@ -19,19 +19,19 @@ def test_values_are_those_of_the_functions():
     expected = {"frechet": frechet(SAMPLE.features, REAL.features), "kid": kid(SAMPLE.features, REAL.features),
                 "precision": precision, "recall": recall}  # fmt: skip
     for name, value in expected.items():
-        assert plain_value(lookup(f"metric/{name}")(), SAMPLE, REAL) == pytest.approx(value)
+        assert plain_value(lookup(f"measure/{name}")(), SAMPLE, REAL) == pytest.approx(value)
 
 
-@pytest.mark.parametrize("name", names("metric"))
+@pytest.mark.parametrize("name", names("measure"))
 def test_interval_holds_the_value_within_its_range_and_round_trips(name):
-    metric = lookup(name)()
-    assert from_config(to_config(metric)) == metric
-    interval = measured(metric, SAMPLE, REAL, LABELS, resamples=30)
+    measure = lookup(name)()
+    assert from_config(to_config(measure)) == measure
+    interval = measured(measure, SAMPLE, REAL, LABELS, resamples=30)
     assert interval.low <= interval.value <= interval.high
-    assert metric.range[0] <= interval.low
-    assert interval.high <= metric.range[1]
-    assert measured(metric, SAMPLE, REAL, LABELS, resamples=30) == interval
-    assert metric.better in ("less", "more")
+    assert measure.range[0] <= interval.low
+    assert interval.high <= measure.range[1]
+    assert measured(measure, SAMPLE, REAL, LABELS, resamples=30) == interval
+    assert measure.better in ("less", "more")
 
 
 def test_more_samples_make_narrower_intervals():

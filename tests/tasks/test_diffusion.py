@@ -1,0 +1,268 @@
+import pytest
+import torch
+from torch import nn
+
+from frisket.codecs.pixels import Pixels
+from frisket.core.condition import Output
+from frisket.core.config import from_config, to_config
+from frisket.core.errors import FrisketError
+from frisket.core.step import Step
+from frisket.data.base import Info
+from frisket.data.digits import Digits
+from frisket.models.backbones.transformer import Transformer
+from frisket.processes.gaussian import Gaussian
+from frisket.processes.makers import Prefix
+from frisket.processes.masked import Masked
+from frisket.sampling.pipeline import Pipeline
+from frisket.sampling.sampler import Sampler
+from frisket.tasks.diffusion import Diffusion
+from frisket.training.trainer import Trainer, Watching
+
+INFO = Info(kind="image", shape=(1, 4, 4), classes=("a", "b", "c"))
+
+
+class Recorder(nn.Module):
+    """Predicts zero times a weight and remembers what it was given; may report a loss of its own."""
+
+    def __init__(self, conditions=(), losses=None):
+        super().__init__()
+        self.conditions, self.losses, self.given = conditions, losses or {}, []
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, x_t, t=None, cond=None, keep=None):
+        self.given.append((x_t, t, cond))
+        return Output(x_t * 0 * self.weight, losses=self.losses)
+
+
+class Absent:
+    """A codec that keeps x as it is and has no config of its own."""
+
+    def build(self):
+        return self
+
+    def encode(self, x, draw=None):
+        return x if draw is None else x + draw
+
+    def decode(self, state):
+        return state
+
+
+def rows(n=6, start=0, **more):
+    x = torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(start))
+    return {"x": x, "label": torch.arange(n) % 3, **more}
+
+
+def at(n=6, start=0, index=3):
+    return Step(seed=5, sample=torch.arange(start, start + n), index=index)
+
+
+def task_of(model, config=None, process=None, codec=None, **more):
+    pipeline = Pipeline(model, process or Gaussian(), codec or Pixels(), Sampler(), INFO)
+    return (config or Diffusion()).build(pipeline, **more)
+
+
+def test_the_loss_is_that_of_the_process_by_hand():
+    """A network that predicts 0 for the flow velocity noise - x0 leaves the mean square of both."""
+    task, batch, step = task_of(Recorder()), rows(), at()
+    x0 = batch["x"] * 2 - 1
+    noise = Gaussian().noise((1, 4, 4), step)
+    torch.testing.assert_close(task(batch, step)["denoise"], (noise - x0).square().mean())
+    x_t, t, cond = task.model.given[0]
+    wide = step.stratified("time").float().reshape(-1, 1, 1, 1)
+    torch.testing.assert_close(x_t, (1 - wide) * x0 + wide * noise)
+    torch.testing.assert_close(t, wide.flatten())
+    assert cond is None
+
+
+def test_a_batch_in_pieces_gives_the_mean_of_the_whole():
+    task, batch = task_of(Recorder(("label",)), Diffusion(drop=0.5)), rows(8)
+    whole = task(batch, at(8))["denoise"]
+    pieces = [task({k: v[i : i + 2] for k, v in batch.items()}, at(2, i))["denoise"] for i in range(0, 8, 2)]
+    torch.testing.assert_close(torch.stack(pieces).mean(), whole)
+    drops = [given[2].dropped("label") for given in task.model.given]
+    assert torch.equal(drops[0], torch.cat(drops[1:]))
+    assert drops[0].any()
+    assert not drops[0].all()
+
+
+def test_steps_differ_and_come_back():
+    task, batch = task_of(Recorder()), rows()
+    assert task(batch, at(index=1))["denoise"] == task(batch, at(index=1))["denoise"]
+    assert task(batch, at(index=1))["denoise"] != task(batch, at(index=2))["denoise"]
+
+
+def test_each_condition_is_dropped_by_itself_and_as_often_as_asked():
+    model = Recorder(("label", "style", "kept"))
+    task = task_of(model, Diffusion(drop=0.3, drops={"style": 0.7, "kept": 0.0}))
+    n = 2000
+    task(rows(n, style=torch.zeros(n), kept=torch.zeros(n)), at(n))
+    cond = model.given[0][2]
+    label, style = cond.dropped("label").float(), cond.dropped("style").float()
+    assert label.mean().item() == pytest.approx(0.3, abs=0.04)
+    assert style.mean().item() == pytest.approx(0.7, abs=0.04)
+    assert (label * style).mean().item() == pytest.approx(0.21, abs=0.04)
+    assert not cond.dropped("kept").any()
+
+
+def test_uniform_times_are_independent_draws():
+    step = at(1000)
+    found = task_of(Recorder(), Diffusion(times="uniform")).uniform(step)
+    assert torch.equal(found, step.draw("time", (), "uniform"))
+    even = task_of(Recorder()).uniform(step).sort().values
+    assert (even - (torch.arange(1000) + 0.5) / 1000).abs().max() < 3e-3
+    assert (found.sort().values - (torch.arange(1000) + 0.5) / 1000).abs().max() > 3e-3
+
+
+def test_what_is_known_stays_clean_and_is_told_to_a_model_that_reads_it():
+    model = Recorder(("known",))
+    task = task_of(model, Diffusion(known=Prefix(least=0.5, most=0.5)))
+    batch = rows()
+    task(batch, at())
+    x_t, _, cond = model.given[0]
+    x0 = batch["x"] * 2 - 1
+    assert torch.equal(x_t[..., :2], x0[..., :2])
+    assert not torch.isclose(x_t[..., 2:], x0[..., 2:]).all()
+    assert torch.equal(cond.values["known"][0, 0], torch.tensor([1.0, 1.0, 0.0, 0.0]).expand(4, 4))
+    assert not cond.dropped("known").any()
+
+
+def test_what_is_not_valid_does_not_count():
+    task, batch = task_of(Recorder()), rows()
+    valid = torch.ones(6, 1, 4, 4, dtype=torch.bool)
+    valid[..., 2:] = False
+    spoiled = batch["x"].clone()
+    spoiled[..., 2:] = 99.0
+    a = task({**batch, "valid": valid}, at())["denoise"]
+    b = task({**batch, "x": spoiled, "valid": valid}, at())["denoise"]
+    torch.testing.assert_close(a, b)
+    assert a != task(batch, at())["denoise"]
+
+
+def test_a_stochastic_codec_gets_a_draw_of_its_own():
+    codec = Absent()
+    codec.stochastic = True
+    task, batch, step = task_of(Recorder(), codec=codec), rows(), at()
+    wanted = batch["x"] + step.draw("latent", (1, 4, 4)).float()
+    torch.testing.assert_close(task.encode(batch, step), wanted)
+    codec.stochastic = False
+    assert torch.equal(task.encode(batch, step), batch["x"])
+
+
+def test_masked_processes_train_by_the_same_task():
+    process = Masked(vocabulary=3)
+
+    class Logits(Recorder):
+        def forward(self, x_t, t=None, cond=None, keep=None):
+            self.given.append((x_t, t, cond))
+            return Output(torch.zeros(*x_t.shape, process.outputs(3)) * self.weight)
+
+    task = task_of(Logits(), process=process, codec=Absent())
+    ids = torch.arange(24).reshape(4, 6) % 3
+    terms = task({"x": ids}, at(4))
+    assert all(torch.isfinite(v) for v in terms.values())
+    hidden = task.model.given[0][0] == process.mask_id
+    assert hidden.any()
+    assert torch.equal(task.model.given[0][0][~hidden], ids[~hidden])
+
+
+class Words:
+    """A codec of captions: their lengths."""
+
+    def encode(self, x, draw=None):
+        return torch.tensor([len(text) for text in x])
+
+
+def test_a_reader_makes_a_condition_from_another_part_of_the_batch():
+    model = Recorder(("length",))
+    task = task_of(model, readers={"length": ("caption", Words())})
+    task(rows(2, caption=["one", "three"]), at(2))
+    assert model.given[0][2].values["length"].tolist() == [3, 5]
+
+
+def test_missing_and_unread_conditions_are_named():
+    with pytest.raises(FrisketError, match="reads 'colour', but the data offers label, x"):
+        task_of(Recorder(("colour",)))(rows(), at())
+    with pytest.raises(FrisketError, match="reads no condition 'colour'"):
+        task_of(Recorder(), Diffusion(drops={"colour": 0.1}))
+
+
+class Shrink(nn.Module):
+    """An objective with a weight: the mean square of its own scale times the prediction's estimate of x0."""
+
+    sites = ()
+
+    def __init__(self, name="shrink"):
+        super().__init__()
+        self.name, self.scale = name, nn.Parameter(torch.ones(()))
+
+    def loss(self, seen):
+        return {self.name: (self.scale * seen.estimate.x0).square().flatten(1).mean(1)}
+
+
+class ShrinkConfig:
+    def __init__(self, name="shrink"):
+        self.name = name
+
+    def build(self, model):
+        return Shrink(self.name)
+
+
+def test_objectives_and_the_models_own_terms_are_added():
+    model = Recorder(losses={"balance": torch.tensor(0.25)})
+    task = task_of(model, Diffusion(objectives=(ShrinkConfig(),)))
+    terms = task(rows(), at())
+    assert set(terms) == {"denoise", "shrink", "balance"}
+    assert terms["balance"] == 0.25
+    assert set(task.trains()) == {"model", "projectors"}
+    terms["shrink"].backward()
+    assert task.projectors[0].scale.grad.abs() > 0
+    with pytest.raises(FrisketError, match="two loss terms are called 'denoise'"):
+        task_of(Recorder(), Diffusion(objectives=(ShrinkConfig("denoise"),)))(rows(), at())
+
+
+def backbone(steps=2):
+    source, codec, process = Digits().open("train"), Pixels(), Gaussian()
+    spec = codec.spec(source.info)
+    config = Transformer(width=16, heads=2).with_depth(2).fit(spec, process.outputs(spec.shape[0]), {"label": 10})
+    pipeline = Pipeline(config.build(), process, codec, Sampler(steps=steps), source.info)
+    return source, Diffusion().build(pipeline)
+
+
+def test_a_trained_task_is_saved_as_a_pipeline_and_previews(tmp_path):
+    source, task = backbone()
+    trainer = Trainer(batch=8, steps=2, watching=Watching(every=1, previews=2, count=4))
+    result = trainer.fit(task, source, tmp_path)
+    pipeline = Pipeline.from_pretrained(result.folder)
+    assert (tmp_path / "previews" / "step-00000002.png").is_file()
+    assert pipeline.info == source.info
+    again = Pipeline.from_pretrained(trainer.fit(backbone()[1], source, tmp_path).folder)
+    assert torch.equal(pipeline.sample(2, label=3), again.sample(2, label=3))
+
+
+def test_sites_that_objectives_ask_for_are_tapped_and_left_as_they_were():
+    class Watch:
+        sites = ("block[1]",)
+
+        def build(self, model):
+            return self
+
+        def loss(self, seen):
+            return {"watch": seen.taps["block[1]"].h.square().flatten(1).mean(1)}
+
+    source, task = backbone()
+    watching = Diffusion(objectives=(Watch(),)).build(task.pipeline)
+    batch = source.batch(torch.arange(4))
+    with torch.no_grad():
+        plain, watched = task(batch, at(4)), watching(batch, at(4))
+    assert watched["watch"] > 0
+    assert torch.equal(plain["denoise"], watched["denoise"])
+    assert "_site_handlers" not in task.model.__dict__
+
+
+def test_the_config_is_a_value_and_refuses_bad_numbers():
+    config = Diffusion(drop=0.2, drops={"label": 0.5}, known=Prefix())
+    assert from_config(to_config(config)) == config
+    for changes, field in (({"drop": 1.5}, "task.drop"), ({"drops": {"a": -1.0}}, "task.drops.a"),
+                           ({"times": "late"}, "task.times")):  # fmt: skip
+        with pytest.raises(FrisketError, match=field):
+            Diffusion(**changes)
