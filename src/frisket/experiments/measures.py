@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from frisket.core.condition import Condition
 from frisket.core.errors import FrisketError, unknown
 from frisket.core.registry import names
+from frisket.core.step import Step
 from frisket.data.base import Batch, Data, Source
-from frisket.evaluation.evaluate import evaluate, metric_named
+from frisket.evaluation.evaluate import evaluate, measure_named
 from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
 from frisket.sampling.pipeline import Pipeline
@@ -20,7 +23,7 @@ OWN = ("loss", "bits")
 
 def check_measures(wanted: Sequence[str]) -> None:
     """Raise `FrisketError` with the nearest name on a measure that does not exist."""
-    accepted = [*OWN, *(n.removeprefix("metric/") for n in names("metric"))]
+    accepted = [*OWN, *(n.removeprefix("measure/") for n in names("measure"))]
     for name in wanted:
         if name not in accepted:
             raise unknown("measure", name, accepted)
@@ -37,7 +40,7 @@ def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500,
         out["bits"] = bound(pipeline, data, n, seed)["bits"]["value"]
     of_samples = [name for name in wanted if name not in OWN]
     if of_samples:
-        scores = score_samples(pipeline, data, n=n, seed=seed, metrics=of_samples)
+        scores = score_samples(pipeline, data, n=n, seed=seed, measures=of_samples)
         out |= {name: scores["metrics"][name]["value"] for name in of_samples}
     return {name: out[name] for name in wanted}
 
@@ -61,12 +64,16 @@ def bound(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> dict[str, An
 
 
 def score_samples(
-    pipeline: Pipeline, data: Data, *, n: int, seed: int = 0, metrics: Sequence[str] | None = None
+    pipeline: Pipeline, data: Data, *, n: int, seed: int = 0, measures: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """`evaluate` on n samples: values, intervals, real-vs-real floors; all metrics that fit, or those named."""
-    chosen = None if metrics is None else [metric_named(name) for name in metrics]
-    label = next(iter(pipeline.in_turn(1)), None)
-    return evaluate(pipeline, data, n=n, seed=seed, metrics=chosen, label=label)
+    """`evaluate` on n samples: values, intervals, real-vs-real floors; all measures that fit, or those named."""
+
+    def generate(step: Step, cond: Condition | None) -> Tensor:
+        values = {} if cond is None else dict(cond.values)
+        return pipeline.sample(len(step.sample), seed=step.seed, first=int(step.sample[0]), **values)
+
+    chosen = None if measures is None else [measure_named(name) for name in measures]
+    return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=next(iter(pipeline.in_turn(1)), None))
 
 
 def indexed(data: Data) -> Source:
