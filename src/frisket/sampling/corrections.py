@@ -17,10 +17,14 @@ from frisket.core.registry import register
 from frisket.processes.known import Known
 from frisket.sampling.base import Moment
 
+CITE_REPAINT = (
+    "Lugmayr et al. RePaint: Inpainting using Denoising Diffusion Probabilistic Models. 2022. arXiv:2201.09865"
+)
+
 HOW = ("clean", "renoise", "same-noise")
 
 
-@register("correction/impose-known")
+@register("correction/impose-known", cite=CITE_REPAINT)
 @dataclass(frozen=True, kw_only=True)
 class ImposeKnown:
     """how: "clean" shows the known as it is at every time (models trained so; ids); "renoise" corrupts it to the time

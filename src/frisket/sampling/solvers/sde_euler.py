@@ -18,8 +18,13 @@ from frisket.processes.base import expand
 from frisket.sampling.base import Moment
 from frisket.sampling.levels import gaussian, level
 
+CITE_SIT = (
+    "Ma et al. SiT: Exploring Flow and Diffusion-based Generative Models with Scalable Interpolant "
+    "Transformers. 2024. arXiv:2401.08740"
+)
 
-@register("solver/sde-euler")
+
+@register("solver/sde-euler", cite=CITE_SIT)
 @dataclass(frozen=True, kw_only=True)
 class SDEEuler:
     """churn: strength of the fresh noise, at least 0; 0 is Euler's method on the flow. One forward a move."""
