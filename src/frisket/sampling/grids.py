@@ -1,6 +1,6 @@
 """Time grids: where the sampler stops between t = 1 and t = 0.
 
-Sources: shifted grid arXiv 2403.03206 (its eq. 23); rho spacing arXiv 2206.00364 (its eq. 5); resampling arXiv
+Sources: shifted grid arXiv 2403.03206; rho spacing arXiv 2206.00364 (its eq. 5); resampling arXiv
 2201.09865 (its algorithm 1 with jumps); respacing of discrete steps read from the DiT and improved-diffusion releases
 for facts.
 """
