@@ -11,13 +11,15 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from beartype import beartype
+from beartype import BeartypeConf, beartype
+
+CONF = BeartypeConf(is_pep484_tower=True)  # an int may stand where a float is asked for
 
 
 def checked(fn: Callable) -> Callable:
     """`fn` with its calls checked. jaxtyping hands over functions whose annotations are already resolved."""
     fn.__annotations__ = {name: _plain(hint) for name, hint in fn.__annotations__.items()}
-    return beartype(fn)
+    return beartype(conf=CONF)(fn)
 
 
 def _plain(hint: Any) -> Any:

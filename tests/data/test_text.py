@@ -1,5 +1,6 @@
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from frisket.core import FrisketError
 from frisket.data.text import Text, clean
@@ -61,5 +62,5 @@ def test_what_cannot_be_read_is_refused(tmp_path):
         Text(target=str(tmp_path / "bytes.txt")).open()
     with pytest.raises(FrisketError, match="does not exist"):
         Text(target=str(tmp_path / "gone.txt")).open()
-    with pytest.raises(FrisketError, match=r"data\.unit = 'lines'"):
+    with pytest.raises((FrisketError, TypeCheckError), match="'lines'"):
         Text(unit="lines")  # type: ignore[arg-type]

@@ -41,5 +41,5 @@ def test_conditioned_on_time_it_reads_sigma(held):
 
 
 def test_unknown_names_are_listed(held):
-    with pytest.raises(FrisketError, match="nothing reads: blocks.0.gate"):
+    with pytest.raises(FrisketError, match=r"nothing reads: blocks\.0\.gate"):
         load_official("mdlm", {**weights_of(held), "blocks.0.gate": torch.zeros(2)}, num_heads=4, length=16)

@@ -33,6 +33,6 @@ def test_scale_is_the_last_level():
 
 def test_bad_levels_are_named():
     with pytest.raises(FrisketError, match="sigma_min"):
-        VE(sigma_min=2, sigma_max=1)
+        VE(sigma_min=2.0, sigma_max=1.0)
     with pytest.raises(FrisketError, match="foot"):
-        EDM(foot=0)
+        EDM(foot=0.0)

@@ -50,11 +50,9 @@ def test_derivatives_are_those_of_the_coefficients(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-@settings(max_examples=10, deadline=None)
-@given(t=st.floats(0.01, 0.99))
-def test_time_inverts_log_snr(name, t):
+def test_time_inverts_log_snr(name):
     path = lookup(name)()
-    t = torch.tensor([t], dtype=torch.float64)
+    t = torch.linspace(0.01, 0.99, 197, dtype=torch.float64)
     assert torch.allclose(path.time(path.log_snr(t)), t, atol=1e-9)
 
 

@@ -16,6 +16,7 @@ from frisket.data.base import Info
 from frisket.models.backbones.transformer import Transformer
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.masked import Masked
+from frisket.processes.predictions import target
 from frisket.sampling.base import Start
 from frisket.sampling.grids import Uniform
 from frisket.sampling.pipeline import Pipeline
@@ -23,7 +24,7 @@ from frisket.sampling.sampler import Sampler
 
 
 class GaussianDenoiser:
-    """The exact velocity (or any prediction of the process) for data N(mean, std^2) in every coordinate."""
+    """The exact prediction for data N(mean, std^2) in every coordinate; a label shifts the mean."""
 
     def __init__(self, process: Gaussian, mean: float = 1.5, std: float = 0.5):
         self.process, self.mean, self.std = process, mean, std
@@ -40,7 +41,7 @@ class GaussianDenoiser:
         total = level.alpha**2 * self.std**2 + level.sigma**2
         x0 = mean + level.alpha * self.std**2 / total * (x - level.alpha * mean)
         noise = level.sigma / total * (x - level.alpha * mean)
-        return Output(level.d_alpha * x0 + level.d_sigma * noise)
+        return Output(target(self.process.prediction, x0, noise, level))
 
 
 def flow_solution(process: Gaussian, x: Tensor, t: float, s: float, mean: float = 1.5, std: float = 0.5) -> Tensor:

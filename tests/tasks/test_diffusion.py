@@ -57,7 +57,8 @@ def at(n=6, start=0, index=3):
 
 
 def task_of(model, config=None, process=None, codec=None, **more):
-    return (config or Diffusion()).build(model, process or Gaussian(), codec or Pixels(), INFO, **more)
+    pipeline = Pipeline(model, process or Gaussian(), codec or Pixels(), Sampler(), INFO)
+    return (config or Diffusion()).build(pipeline, **more)
 
 
 def test_the_loss_is_that_of_the_process_by_hand():
@@ -223,7 +224,8 @@ def backbone(steps=2):
     source, codec, process = Digits().open("train"), Pixels(), Gaussian()
     spec = codec.spec(source.info)
     config = Transformer(width=16, heads=2).with_depth(2).fit(spec, process.outputs(spec.shape[0]), {"label": 10})
-    return source, Diffusion(sampler=Sampler(steps=steps)).build(config.build(), process, codec, source.info)
+    pipeline = Pipeline(config.build(), process, codec, Sampler(steps=steps), source.info)
+    return source, Diffusion().build(pipeline)
 
 
 def test_a_trained_task_is_saved_as_a_pipeline_and_previews(tmp_path):
@@ -248,7 +250,7 @@ def test_sites_that_objectives_ask_for_are_tapped_and_left_as_they_were():
             return {"watch": seen.taps["block[1]"].h.square().flatten(1).mean(1)}
 
     source, task = backbone()
-    watching = Diffusion(objectives=(Watch(),)).build(task.model, Gaussian(), Pixels(), source.info)
+    watching = Diffusion(objectives=(Watch(),)).build(task.pipeline)
     batch = source.batch(torch.arange(4))
     with torch.no_grad():
         plain, watched = task(batch, at(4)), watching(batch, at(4))

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import tyro
 
 from frisket.cli.options import parse
-from frisket.cli.targets import load_pipeline, read_image
+from frisket.cli.targets import read_exact
 from frisket.core.errors import FrisketError
+from frisket.evaluation.pictures import save_picture
 
 ABOUT = "Repaint the masked part of an image. White in the mask = repaint; everything else stays exactly as it was."
 
@@ -37,22 +38,21 @@ class Edit:
 
 
 def main(argv: list[str]) -> int:
-    from PIL import Image
+    from frisket.experiments.system import load
 
     options, _ = parse(Edit, argv, "edit", ABOUT)
     if not options.image or not options.mask:
         raise FrisketError("give both --image and --mask")
-    pipeline = load_pipeline(options.checkpoint).to(options.device)
+    pipeline = load(options.checkpoint).to(options.device)
     if pipeline.info.kind != "image":
         raise FrisketError(f"{options.checkpoint} makes {pipeline.info.kind}, not images")
     c, h, w = pipeline.info.shape
-    image = read_image(options.image, c, (h, w))
-    mask = read_image(options.mask, 1, (h, w)) > 0.5
+    image = read_exact(options.image, c, (h, w))
+    mask = read_exact(options.mask, 1, (h, w)) > 0.5
     edited = pipeline.edit(
         image, mask, seed=options.seed, steps=options.steps, guidance=options.guidance,
         **({} if options.label is None else {"label": options.label}),
     )  # fmt: skip
-    array = (edited[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    Image.fromarray(array[..., 0] if c == 1 else array).save(options.out)
+    save_picture(options.out, edited[0])
     print(f"wrote {options.out}: {int(mask.sum())} of {h * w} pixels repainted")
     return 0

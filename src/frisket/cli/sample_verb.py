@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import tyro
 
 from frisket.cli.options import parse
-from frisket.cli.targets import load_pipeline, write_grid
 from frisket.core.errors import FrisketError
+from frisket.evaluation.pictures import save_sheet
 
 ABOUT = "Make samples with a trained model. Sample i depends on (seed, i) only, whatever the batch or process count."
 
@@ -39,8 +39,10 @@ class Sample:
 
 
 def main(argv: list[str]) -> int:
+    from frisket.experiments.system import load
+
     options, _ = parse(Sample, argv, "sample", ABOUT)
-    pipeline = load_pipeline(options.checkpoint).to(options.device)
+    pipeline = load(options.checkpoint).to(options.device)
     text = pipeline.info.kind == "text"
     wanted = (".txt",) if text else (".png", ".npz")
     if text and options.out == "samples.png":
@@ -55,11 +57,12 @@ def main(argv: list[str]) -> int:
             pipeline, options.out, n=options.n, procs=options.procs, label=options.label, **chosen,
         )  # fmt: skip
     else:
-        samples = pipeline.sample(options.n, **pipeline.conditions(options.n, label=options.label), **chosen)
+        labels = pipeline.in_turn(options.n) if options.label is None else {"label": options.label}
+        samples = pipeline.sample(options.n, **labels, **chosen)
         if text:
             with open(options.out, "w") as file:
                 file.write("\n".join(samples) + "\n")
         else:
-            write_grid(options.out, samples)
+            save_sheet(options.out, samples)
     print(f"wrote {options.out}: {options.n} samples")
     return 0

@@ -40,10 +40,11 @@ def main(argv: list[str]) -> int:
         recipe, size=options.size, folder=folder / recipe.name, arms=folder / "arms", results=Path(options.results),
         procs=options.procs, run=lambda experiment, place: run(experiment, place, paper=recipe.paper),
     )  # fmt: skip
-    for row in record["effect"]["expectations"]:
+    for row in record["effect"]["expected"]:
+        d = row["difference"]
         print(
-            f"{row['measure']}: {row['ours']} {row['mean_ours']:.4g}, {row['than']} {row['mean_than']:.4g}; difference "
-            f"{row['difference']:+.3g} [{row['low']:+.3g}, {row['high']:+.3g}], expected {row['expected']}: {row['verdict']}"
+            f"{row['measure']}: {row['arm']} minus {row['other']} {d['value']:+.3g} [{d['low']:+.3g}, {d['high']:+.3g}], "
+            f"expected {row['relation']}: {row['verdict']}"
         )
     print(", ".join(f"{k}: {v}" for k, v in marks(recipe, record).items()))
     print(f"wrote {Path(options.results) / recipe.name}.json")

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import types
+from inspect import isabstract
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from frisket.core.errors import FrisketError, check, unknown
@@ -175,4 +176,4 @@ def _options(hint: Any) -> tuple:
 
 
 def _is_part_slot(hint: Any) -> bool:
-    return any(getattr(k, "_is_protocol", False) for k in _options(hint))
+    return any(getattr(k, "_is_protocol", False) or isabstract(k) for k in _options(hint))

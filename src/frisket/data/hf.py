@@ -15,8 +15,8 @@ import torch
 
 from frisket.core.errors import FrisketError, MissingExtra, check, unknown
 from frisket.core.registry import register
-from frisket.data.base import Batch, Info, Split
-from frisket.data.files import Skips, in_split
+from frisket.data.base import Batch, Info, Kind, Split
+from frisket.data.files import Skips, digest_of, in_split
 from frisket.data.images import Broken, check_image, fit, read_image
 from frisket.data.streams import BlockStream
 from frisket.data.wds import collate_images
@@ -60,8 +60,7 @@ class HuggingFace:
         rows = _load(self, self.test_split if split == "test" and self.test_split else self.train_split)
         reader = RowReader(self, rows, split)
         shape = (self.channels, self.size, self.size) if reader.kind == "image" else ()
-        digest = "" if self.revision is None else self.revision[:12]
-        info = Info(kind=reader.kind, shape=shape, classes=_classes(rows, self.label), digest=digest)
+        info = Info(kind=reader.kind, shape=shape, classes=_classes(rows, self.label), digest=_digest(self))
         collate = collate_images if reader.kind == "image" else collate_texts
         return BlockStream(reader, info, collate, buffer=self.buffer if split == "train" else 1, seed=self.seed)
 
@@ -73,11 +72,12 @@ class RowReader:
         first = next(iter(copy.deepcopy(rows)), None)
         if first is None:
             raise FrisketError(f"hf: {config.target!r} holds no rows")
-        self.config, self.split, self.skips = config, split, Skips(config.skip_limit, config.target)
+        self.config, self.skips = config, Skips(config.skip_limit, config.target)
+        self.split: Split = split
         self.column = config.column or _guess(first, config.target)
         if self.column not in first:
             raise unknown(f"column of {config.target!r}", self.column, first)
-        self.kind = "text" if isinstance(first[self.column], str) else "image"
+        self.kind: Kind = "text" if isinstance(first[self.column], str) else "image"
         self.names = {"label": config.label, "caption": config.caption}
         self.names = {name: column for name, column in self.names.items() if column in first and column != self.column}
         self.fresh = _undecoded(rows, [name for name, value in first.items() if _is_picture(value)])
@@ -154,6 +154,23 @@ def _load(config: HuggingFace, split: str) -> Any:
     except (OSError, ValueError, RuntimeError) as error:  # not found, unknown subset or split, a script
         reason = " ".join(str(error).split())
         raise FrisketError(f"hf: split {split!r} of {config.target!r} cannot be opened: {reason}") from error
+
+
+def _digest(config: HuggingFace) -> str:
+    """The commit of a set on the hub; of local files, their names and sizes."""
+    path = Path(config.target).expanduser()
+    if path.is_dir():
+        return digest_of(sorted(p for p in path.rglob("*") if p.is_file()), path)
+    if path.is_file():
+        return digest_of([path], path.parent)
+    from huggingface_hub import HfApi
+
+    try:
+        return str(HfApi().dataset_info(config.target, revision=config.revision).sha)[:12]
+    except (OSError, ValueError) as error:
+        raise FrisketError(
+            f"hf: the commit of {config.target!r} cannot be read: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _is_picture(value: Any) -> bool:

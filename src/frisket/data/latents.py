@@ -7,8 +7,6 @@ A folder holds per split `shard-00000.safetensors` ..., `captions-00000.json` wh
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +19,7 @@ from torch import Tensor
 from frisket.core import random
 from frisket.core.config import to_config
 from frisket.core.errors import FrisketError, check
+from frisket.core.files import read_json, save_tensors, write_json
 from frisket.core.registry import register
 from frisket.data.base import Batch, Info, Source, Split
 from frisket.data.files import check_split, existing
@@ -32,6 +31,8 @@ class Encoder(Protocol):
     """The half of a codec that is needed here."""
 
     def encode(self, x: Any, draw: Tensor | None = None) -> Tensor: ...
+
+    def spec(self, info: Info) -> Any: ...
 
 
 @torch.no_grad()
@@ -55,6 +56,7 @@ def write_latents(
     if (path / "index.json").exists():
         raise FrisketError(f"write_latents: {str(path)!r} already holds latents")
     path.mkdir(parents=True, exist_ok=True)
+    spec = codec.spec(source.info)
     shards, ids = [], torch.arange(size)
     for number, part in enumerate(ids.split(shard_size)):
         columns: list[Batch] = []
@@ -65,12 +67,13 @@ def write_latents(
         shards.append(_write_shard(path, number, columns))
     whole = hashlib.sha256("".join(s["sha256"] for s in shards).encode()).hexdigest()[:12]
     index = {
-        "format": FORMAT, "kind": source.info.kind, "shape": shards[0].pop("shape"), "size": size, "digest": whole,
+        "format": FORMAT, "kind": "ids" if spec.kind == "ids" else source.info.kind, "shape": list(spec.shape),
+        "vocabulary": spec.vocabulary, "size": size, "digest": whole,
         "classes": list(source.info.classes), "source": source.info.digest, "draw_seed": draw_seed,
         "codec": None if config is None else to_config(config), "shard_size": shard_size,
-        "shards": [{k: v for k, v in s.items() if k != "shape"} for s in shards],
+        "shards": shards,
     }  # fmt: skip
-    _replace(path / "index.json", lambda to: to.write_text(json.dumps(index, indent=1)))
+    write_json(path / "index.json", index)
     return path
 
 
@@ -94,18 +97,19 @@ class Latents:
 
 
 class LatentSource:
-    """Rows read from mapped files when asked for. info.extra: `codec`, its config or None, and `vocabulary` for ids."""
+    """Rows read from mapped files when asked for. info.extra: `codec`, its config or None, `source`, the
+    digest of the set it came from, and `vocabulary`, None unless the states are ids."""
 
     def __init__(self, path: Path, cached: int):
         try:
-            self.index = json.loads((path / "index.json").read_text())
+            self.index = read_json(path / "index.json")
             self.path, self.shard_size = path, int(self.index["shard_size"])
-            extra = {"codec": self.index["codec"], "source": self.index["source"]}
+            extra = {name: self.index[name] for name in ("codec", "source", "vocabulary")}
             self.info = Info(
                 kind=self.index["kind"], shape=tuple(self.index["shape"]), size=int(self.index["size"]),
                 classes=tuple(self.index["classes"]), digest=self.index["digest"], extra=extra,
             )  # fmt: skip
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:  # missing or broken file, missing or wrong entry
             raise FrisketError(f"latents: {str(path)!r} holds no whole index.json ({error})") from error
         check(self.index["format"] == FORMAT, "latents format", self.index["format"], f"{FORMAT}")
         for shard in self.index["shards"]:
@@ -139,8 +143,8 @@ class LatentSource:
         entry = self.index["shards"][number]
         try:
             file = safe_open(self.path / entry["file"], framework="pt")
-            strings = json.loads((self.path / _strings_name(number)).read_text()) if entry["strings"] else {}
-        except (SafetensorError, OSError, ValueError) as error:
+            strings = read_json(self.path / _strings_name(number)) if entry["strings"] else {}
+        except (SafetensorError, OSError) as error:
             raise FrisketError(f"latents: {str(self.path / entry['file'])!r} cannot be read: {error}") from error
         return file, strings
 
@@ -155,27 +159,18 @@ def _encoded(batch: Batch, codec: Encoder, draw_seed: int | None) -> Batch:
 
 
 def _write_shard(path: Path, number: int, columns: list[Batch]) -> dict[str, Any]:
-    from safetensors.torch import save_file
-
     tensors = {
         k: torch.cat([c[k] for c in columns]).contiguous() for k, v in columns[0].items() if isinstance(v, Tensor)
     }
     strings = {k: [s for c in columns for s in c[k]] for k, v in columns[0].items() if isinstance(v, list)}
     name = f"shard-{number:05d}.safetensors"
-    _replace(path / name, lambda to: save_file(tensors, to))
+    save_tensors(path / name, tensors)
     if strings:
-        _replace(path / _strings_name(number), lambda to: to.write_text(json.dumps(strings)))
+        write_json(path / _strings_name(number), strings)
     with (path / name).open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": name, "sha256": content, "strings": sorted(strings), "shape": list(tensors["x"].shape[1:])}
+    return {"file": name, "sha256": content, "strings": sorted(strings)}
 
 
 def _strings_name(number: int) -> str:
     return f"captions-{number:05d}.json"
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write under another name, then rename: a reader sees the whole file or none."""
-    new = path.with_name(path.name + ".part")
-    write(new)
-    os.replace(new, path)

@@ -21,8 +21,7 @@ def unigram_bits(train: Sequence[str], test: Sequence[str], alphabet: Sequence[s
     Raises `FrisketError` on an empty test text.
     """
     check(len(test) > 0, "test", test, "a text of at least one character")
-    count, k = Counter(train), _size(train, test, alphabet)
-    return -sum(math.log2((count[c] + 1) / (len(train) + k)) for c in test) / len(test)
+    return _unigram(train, test, _size(train, test, alphabet)) / len(test)
 
 
 def bigram_bits(train: Sequence[str], test: Sequence[str], alphabet: Sequence[str] | None = None) -> float:
@@ -30,9 +29,15 @@ def bigram_bits(train: Sequence[str], test: Sequence[str], alphabet: Sequence[st
     check(len(test) > 0, "test", test, "a text of at least one character")
     pairs, before = Counter(pairwise(train)), Counter(train[:-1])
     k = _size(train, test, alphabet)
-    first = unigram_bits(train, test[:1], range(k))  # type: ignore[arg-type]
+    first = _unigram(train, test[:1], k)
     rest = -sum(math.log2((pairs[a, c] + 1) / (before[a] + k)) for a, c in pairwise(test))
     return (first + rest) / len(test)
+
+
+def _unigram(train: Sequence[str], test: Sequence[str], k: int) -> float:
+    """Bits of all of `test`."""
+    count = Counter(train)
+    return -sum(math.log2((count[c] + 1) / (len(train) + k)) for c in test)
 
 
 def _size(train: Sequence[str], test: Sequence[str], alphabet: Sequence[str] | None) -> int:

@@ -35,6 +35,8 @@ class Npz:
         """Raises `FrisketError` on a missing or broken archive, object arrays, or a layout other than those above."""
         check_split(split, self.holdout)
         path = regular_file(self.target, "npz")
+        if not zipfile.is_zipfile(path):
+            raise FrisketError(f"npz: {self.target!r} cannot be read: it is no archive written by numpy.savez")
         try:
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in ("x", "label") if name in archive.files}

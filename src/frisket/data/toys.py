@@ -27,7 +27,8 @@ from frisket.data.files import check_split
 class Toy(Protocol):
     """A law of sequences that turns uniform numbers into items."""
 
-    seed: int
+    @property
+    def seed(self) -> int: ...
 
     @property
     def length(self) -> int: ...

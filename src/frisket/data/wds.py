@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
@@ -133,15 +133,15 @@ class ShardReader:
         return item
 
 
-def samples_of(file: BinaryIO, shard: str) -> Iterator[tuple[str, dict[str, bytes], int]]:
-    """(name, {extension: content}, byte behind it) of each sample, from where `file` stands.
+def samples_of(file: Any, shard: str) -> Iterator[tuple[str, dict[str, bytes], int]]:
+    """(name, {extension: content}, byte behind it) of each sample, from where `file` (binary, seekable) stands.
 
     Raises `FrisketError` on a hostile member and `tarfile.TarError` on a broken archive.
     """
     key, files = None, {}
     archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - closing it is closing the file
     while (member := archive.next()) is not None:
-        archive.members = []  # else every header of the archive is kept
+        archive.members = []  # type: ignore[attr-defined]  # else every header of the archive is kept
         check_member(member, shard)
         if not member.isreg():
             continue
@@ -156,11 +156,12 @@ def samples_of(file: BinaryIO, shard: str) -> Iterator[tuple[str, dict[str, byte
         if len(content) < member.size:
             raise tarfile.ReadError(f"{member.name} is cut short")
         files[extension.lower()] = content
+    file.seek(archive.offset)
+    end = file.read(tarfile.BLOCKSIZE)  # the library takes a damaged header, or a cut between two files, for the end
+    if len(end) < tarfile.BLOCKSIZE or any(end):
+        raise tarfile.ReadError(f"no readable header and no closing block at byte {archive.offset}")
     if key is not None:
         yield key, files, archive.offset
-    file.seek(archive.offset)
-    if any(file.read(tarfile.BLOCKSIZE)):  # the library takes a damaged header for the end
-        raise tarfile.ReadError(f"no readable header at byte {archive.offset}")
 
 
 def check_member(member: tarfile.TarInfo, shard: str) -> None:
@@ -196,14 +197,14 @@ def _choices(body: str) -> list[str]:
     return body.split(",")
 
 
-def open_shard(shard: str) -> BinaryIO:
+def open_shard(shard: str) -> Any:
     """A readable, seekable file. Raises `OSError` if it cannot be had."""
     if "://" not in shard:
         return open(shard, "rb")
     import fsspec
 
     try:
-        return fsspec.open(shard, "rb").open()  # type: ignore[return-value]
+        return fsspec.open(shard, "rb").open()  # type: ignore[union-attr]
     except ImportError as error:
         raise MissingExtra(str(error.name or "fsspec[http]"), "data", f"reading {shard}") from error
     except ValueError as error:

@@ -129,8 +129,8 @@ def compare(
 ) -> Comparison:  # fmt: skip
     """Compare arms: `measures[arm][measure]` is one number a seed.
 
-    Raises `FrisketError` when the baseline or an expectation names an arm or a measure that is not there, when numbers of
-    seeds differ, or when there are fewer than three.
+    Raises `FrisketError` when the baseline or an expectation names an arm or a measure that is not there, when numbers
+    of seeds differ, or when there are fewer than three.
     """
     if baseline not in measures:
         raise unknown("arm", baseline, measures)

@@ -2,7 +2,8 @@
 
 Reference: the test split. Floor: as many training items as there are samples, put through the same metric against the
 same reference; a generator that only repeats the training set would score this, and a finite-sample bias is in both.
-Where the training split is smaller than n the floor uses all of it, and `n_floor` says so.
+Where the training split is smaller than n the floor uses all of it, and `n_floor` says so. Scores from a classifier's
+probabilities take the reference items themselves as their floor, since training items are what it was fitted to.
 Shapes: n samples, m reference items.
 """
 
@@ -22,7 +23,7 @@ from frisket.core.errors import check, unknown
 from frisket.core.registry import lookup, names
 from frisket.core.step import Step
 from frisket.data.base import Batch, Data, Source, Stream
-from frisket.evaluation.features.base import Extracted, Extractor, Features, extract
+from frisket.evaluation.features.base import Extractor, Features, extract
 from frisket.evaluation.features.classifier import Classifier
 from frisket.evaluation.measures import Measure, measured, plain_value
 from frisket.processes.base import Process
@@ -84,13 +85,15 @@ def score(
           f"{tuple(reference['x'].shape[1:])}, as the data is")  # fmt: skip
     sample, real, floor = (extract(extractor, v) for v in (x, reference["x"], compared["x"]))
     asked = None if labels is None else labels.cpu().numpy()
-    had = np.asarray(compared["label"]) if "label" in compared else None
+    had = np.asarray(reference["label"]) if "label" in reference else None
     return {
         "n": len(x), "n_real": len(real.features), "n_floor": len(floor.features), "seed": seed,
         "confidence": confidence, "features": extractor.name,
         "feature_accuracy": getattr(extractor, "accuracy", None), "data": test.info.digest,
         "metrics": {
-            _name(m): _entry(m, (sample, real, asked), (floor, real, had), seed, resamples, confidence) for m in parts
+            _name(m): _entry(
+                m, (sample, real, asked), (real if m.needs else floor, real, had), seed, resamples, confidence
+            ) for m in parts
         },
     }  # fmt: skip
 

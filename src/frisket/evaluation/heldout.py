@@ -45,17 +45,19 @@ class HeldoutLoss:
 
 def heldout_loss(
     model: Any, process: Process, codec: Codec, source: Source, *, n: int = 256, times: int | Sequence[float] = 16,
-    seed: int = 0, conditions: Sequence[str] = (), batch: int = 64, resamples: int = 200, device: str = "cpu",
+    seed: int = 0, conditions: Sequence[str] | None = None, batch: int = 64, resamples: int = 200, device: str = "cpu",
 ) -> HeldoutLoss:  # fmt: skip
     """The loss of `model` on the first `n` items of `source`.
 
     times: how many midpoints of equal parts of [0, 1], or the times themselves. conditions: names of batch entries that
-    the model is given. An entry `valid` of the batch limits the loss. The model's mode is restored; independent of `batch`.
-    Raises `FrisketError` on times outside (0, 1], or on more items than the source has.
+    the model is given; None for all that it reads. An entry `valid` of the batch limits the loss. The model's mode is
+    restored; independent of `batch`. Raises `FrisketError` on times outside (0, 1], or on more items than the source
+    has.
     """
     grid = midpoints(times) if isinstance(times, int) else tuple(float(t) for t in times)
     check(len(grid) > 0 and all(0 < t <= 1 for t in grid), "times", grid, "one or more numbers in (0, 1]")
     check(1 <= n <= (source.info.size or n), "n", n, f"between 1 and {source.info.size}, the items there are")
+    conditions = reads(model) if conditions is None else conditions
     was_training = model.training
     model.eval()
     try:
@@ -103,6 +105,11 @@ def condition(batch: Batch, names: Sequence[str], device: str = "cpu") -> Condit
     for name in names:
         check(name in batch, "conditions", name, f"one of {sorted(batch)}")
     return Condition.of(**{name: batch[name].to(device) for name in names}) if names else None
+
+
+def reads(model: Any) -> tuple[str, ...]:
+    """The names of the conditions that a model reads through its doors; () if it has none."""
+    return tuple(getattr(getattr(model, "doors", None), "ways", ()))
 
 
 def _moved(x: Any, device: str) -> Any:

@@ -24,8 +24,8 @@ h1, h2 { font-family: "Iowan Old Style", Palatino, "Palatino Linotype", "Liberat
 h1 { font-size: 2.35rem; margin: 0 0 .5rem; letter-spacing: -.01em; }
 h2 { font-size: 1.4rem; margin: 3rem 0 .7rem; padding-top: 1.1rem; border-top: 1px solid var(--rule); }
 p { margin: .5rem 0; max-width: 44rem; }
-.kicker { color: var(--accent); font-size: .78rem; letter-spacing: .13em; text-transform: uppercase; margin: 0 0 .6rem; }
-.summary { font-size: 1.12rem; color: var(--soft); }
+.kicker { color: var(--accent); font-size: .78rem; letter-spacing: .13em; text-transform: uppercase; margin: 0 0 .6rem;
+} .summary { font-size: 1.12rem; color: var(--soft); }
 .facts { display: flex; flex-wrap: wrap; gap: .4rem 1.6rem; margin: 1.1rem 0 0; padding: 0; list-style: none;
   font-size: .9rem; color: var(--soft); font-variant-numeric: tabular-nums; }
 .facts b { color: var(--ink); font-weight: 600; }
@@ -36,8 +36,8 @@ svg.chart text { font-family: system-ui, "Segoe UI", "Liberation Sans", Arial, s
 .scroll { overflow-x: auto; }
 table.data { border-collapse: collapse; width: 100%; margin: 1rem 0 .3rem; font-size: .94rem;
   font-variant-numeric: tabular-nums; }
-table.data th { text-align: left; font-weight: 600; color: var(--soft); font-size: .82rem; padding: .35rem .8rem .35rem 0;
-  border-bottom: 1.5px solid var(--ink); white-space: nowrap; vertical-align: bottom; }
+table.data th { text-align: left; font-weight: 600; color: var(--soft); font-size: .82rem; padding: .35rem .8rem .35rem
+0; border-bottom: 1.5px solid var(--ink); white-space: nowrap; vertical-align: bottom; }
 table.data td { padding: .45rem .8rem .45rem 0; border-bottom: 1px solid var(--rule); vertical-align: baseline; }
 table.data .right { text-align: right; white-space: nowrap; }
 table.images { border-collapse: separate; border-spacing: 4px; }
@@ -51,8 +51,8 @@ img.pixel { image-rendering: pixelated; }
 svg.bar { vertical-align: middle; } svg.bar line { stroke: var(--rule); stroke-width: 1; }
 svg.bar .range { stroke: var(--c1); stroke-width: 3; stroke-linecap: round; opacity: .55; }
 svg.bar .floor { stroke: var(--ink); stroke-width: 1.6; stroke-dasharray: 3 2; } svg.bar circle { fill: var(--c1); }
-pre { background: var(--panel); padding: .9rem 1.1rem; border-radius: 6px; overflow-x: auto; font: .86rem/1.5 ui-monospace,
-  "Cascadia Mono", "Liberation Mono", Menlo, monospace; margin: .5rem 0; }
+pre { background: var(--panel); padding: .9rem 1.1rem; border-radius: 6px; overflow-x: auto; font: .86rem/1.5
+ui-monospace, "Cascadia Mono", "Liberation Mono", Menlo, monospace; margin: .5rem 0; }
 pre.sample { white-space: pre-wrap; overflow-wrap: anywhere; }
 .sample-label { color: var(--soft); font-size: .84rem; margin: 1rem 0 0; }
 details { margin: .9rem 0; } summary { cursor: pointer; font-weight: 600; }

@@ -3,7 +3,8 @@
 Bootstrap: resample with replacement, take the percentiles of the statistic, and shift them so that their centre is the
 measured value (distances between finite sets grow when samples repeat; the shift removes that artefact and leaves the
 spread). What bias the statistic itself has at this n is shown by the floor beside it, not by the interval.
-Paired: two arms trained with the same seeds share data order and evaluation noise, so their difference is what is judged.
+Paired: two arms trained with the same seeds share data order and evaluation noise, so their difference is what is
+judged.
 """
 
 from __future__ import annotations

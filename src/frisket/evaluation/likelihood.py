@@ -20,14 +20,14 @@ from frisket.codecs.base import Codec
 from frisket.core.errors import FrisketError, check
 from frisket.core.step import Step, use_step
 from frisket.data.base import Source
-from frisket.evaluation.heldout import condition
+from frisket.evaluation.heldout import condition, reads
 from frisket.evaluation.intervals import bootstrap
 from frisket.processes.base import Process
 
 
 def likelihood(
     model: Any, process: Process, codec: Codec, source: Source, *, n: int = 256, draws: int = 16, seed: int = 0,
-    train: Source | None = None, elements: int | None = None, conditions: Sequence[str] = (), batch: int = 64,
+    train: Source | None = None, elements: int | None = None, conditions: Sequence[str] | None = None, batch: int = 64,
     resamples: int = 200,
 ) -> dict[str, Any]:  # fmt: skip
     """The bound on the first `n` items of `source`.
@@ -35,11 +35,13 @@ def likelihood(
     Returns {"n", "elements", "draws", "nats", "bits", "perplexity"}: the last three are {"value", "low", "high",
     "floor", "unit", "better"} a whole item (nats) and an element (bits, perplexity), upper bounds of the true ones.
     draws: forwards an item. train: gives the floor (None without it). elements: how many dimensions an item counts as,
-    when not one for each id of its state (sub-token digits of a word). Raises `FrisketError` when the process has no bound.
+    when not one for each id of its state (sub-token digits of a word). Raises `FrisketError` when the process has no
+    bound.
     """
     if not hasattr(process, "nelbo"):
         raise FrisketError(f"{type(process).__name__} states no bound (nelbo), so no perplexity or bits can be given")
     check(1 <= n <= (source.info.size or n), "n", n, f"between 1 and {source.info.size}, the items there are")
+    conditions = reads(model) if conditions is None else conditions
     was_training = model.training
     model.eval()
     nats, counts = [], []

@@ -1,7 +1,7 @@
 """The metrics as parts: what each needs, its unit, which way is better, and how it is resampled.
 
-A measure turns (samples, reference, labels asked for) into a statistic of resampled indices, so that one bootstrap serves
-all. Two-sample distances resample both sets; shares resample the judged samples against fixed manifolds, because
+A measure turns (samples, reference, labels asked for) into a statistic of resampled indices, so that one bootstrap
+serves all. Two-sample distances resample both sets; shares resample the judged samples against fixed manifolds, because
 neighbours at distance zero would shrink a resampled manifold.
 Shapes: n samples, m reference items.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,16 +24,33 @@ from frisket.evaluation.metrics.precision_recall import inside
 from frisket.evaluation.metrics.scores import hits, inception_score
 
 Statistic = Callable[..., float]
+FRECHET = "Heusel et al. GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium. 2017. "
+FRECHET += "arXiv:1706.08500"
+KERNEL = "Binkowski et al. Demystifying MMD GANs. 2018. arXiv:1801.01401"
+MANIFOLDS = "Kynkaanniemi et al. Improved Precision and Recall Metric for Assessing Generative Models. 2019. "
+MANIFOLDS += "arXiv:1904.06991"
+SCORE = "Salimans et al. Improved Techniques for Training GANs. 2016. arXiv:1606.03498"
 
 
+@runtime_checkable
 class Measure(Protocol):
-    """A registered value ("measure/..."). needs: "probabilities" and "labels" where it cannot do without."""
+    """A registered value ("measure/..."). better: "less" or "more". range: what the value can be. needs:
+    "probabilities" and "labels" where it cannot do without."""
 
-    title: str
-    unit: str
-    better: Literal["less", "more"]
-    range: tuple[float, float]
-    needs: tuple[str, ...]
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def better(self) -> str: ...
+
+    @property
+    def range(self) -> tuple[float, float]: ...
+
+    @property
+    def needs(self) -> tuple[str, ...]: ...
 
     def statistic(
         self, sample: Extracted, real: Extracted, labels: np.ndarray | None
@@ -42,7 +59,7 @@ class Measure(Protocol):
         ...
 
 
-@register("measure/frechet")
+@register("measure/frechet", cite=FRECHET)
 @dataclass(frozen=True, kw_only=True)
 class Frechet:
     title = "Frechet distance"
@@ -56,7 +73,7 @@ class Frechet:
         return (lambda i, j: frechet(a[i], b[j])), (len(a), len(b))
 
 
-@register("measure/kid")
+@register("measure/kid", cite=KERNEL)
 @dataclass(frozen=True, kw_only=True)
 class Kid:
     title = "Kernel distance (KID)"
@@ -70,7 +87,7 @@ class Kid:
         return (lambda i, j: weighted_kid(matrices, np.bincount(i, minlength=n), np.bincount(j, minlength=m))), (n, m)
 
 
-@register("measure/precision")
+@register("measure/precision", cite=MANIFOLDS)
 @dataclass(frozen=True, kw_only=True)
 class Precision:
     neighbours: int = 3
@@ -84,7 +101,7 @@ class Precision:
         return _share(inside(sample.features, real.features, self.neighbours))
 
 
-@register("measure/recall")
+@register("measure/recall", cite=MANIFOLDS)
 @dataclass(frozen=True, kw_only=True)
 class Recall:
     neighbours: int = 3
@@ -98,7 +115,7 @@ class Recall:
         return _share(inside(real.features, sample.features, self.neighbours))
 
 
-@register("measure/inception_score")
+@register("measure/inception_score", cite=SCORE)
 @dataclass(frozen=True, kw_only=True)
 class InceptionScore:
     title = "Inception-like score"
@@ -133,9 +150,7 @@ def measured(
     """The value of `measure` with its bootstrap interval; a share keeps to [0, 1], a distance to >= 0."""
     statistic, sizes = measure.statistic(sample, real, labels)
     low, high = measure.range
-    return bootstrap(
-        statistic, sizes, seed=seed, resamples=resamples, confidence=confidence, low=low, high=high
-    )
+    return bootstrap(statistic, sizes, seed=seed, resamples=resamples, confidence=confidence, low=low, high=high)
 
 
 def plain_value(measure: Measure, sample: Extracted, real: Extracted, labels: np.ndarray | None = None) -> float:

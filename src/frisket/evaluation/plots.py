@@ -1,8 +1,8 @@
 """Figures of a report as inline markup: charts as SVG that takes the page's colours, images as PNG cells with labels.
 
 Charts are drawn by matplotlib without its global state; its colours are placeholders that become the page's CSS
-variables, and its text stays text, so that a chart is legible in a light and in a dark page. Small images are enlarged by
-repeating pixels, never by blurring. Shapes: c channels, h height, w width.
+variables, and its text stays text, so that a chart is legible in a light and in a dark page. Small images are enlarged
+by repeating pixels, never by blurring. Shapes: c channels, h height, w width.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from frisket.core.errors import check
 
+Numbers = Sequence[float] | np.ndarray
 INK, FAINT = "#010101", "#020202"
 SERIES = ("#030301", "#030302", "#030303", "#030304", "#030305", "#030306")
 VARIABLES = {INK: "var(--ink)", FAINT: "var(--rule)", **{c: f"var(--c{i + 1})" for i, c in enumerate(SERIES)}}
@@ -37,13 +39,13 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of a chart: equal lengths of x and y; low, high: a band around it. faint: drawn thin, without a legend."""
+    """One line of a chart. low, high: a band around it, as long as x and y. faint: drawn thin, without a legend."""
 
     name: str
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
+    x: Numbers
+    y: Numbers
+    low: Numbers | None = None
+    high: Numbers | None = None
     faint: bool = False
 
 
@@ -57,18 +59,18 @@ def chart(
     figure, axes = _axes(x_label, y_label)
     axes.set_yscale(y_scale)
     axes.set_xscale(x_scale)
-    solid = [line for line in lines if not line.faint]
+    names = list(dict.fromkeys(line.name for line in lines))
     for line in lines:
         check(len(line.x) == len(line.y) > 0, f"line {line.name!r}", (len(line.x), len(line.y)), "of equal lengths > 0")
-        twin = next((i for i, other in enumerate(solid) if other.name == line.name), 0)
-        colour = SERIES[(solid.index(line) if not line.faint else twin) % len(SERIES)]
-        axes.plot(line.x, line.y, color=colour, linewidth=0.7 if line.faint else 1.8, alpha=0.35 if line.faint else 1.0,
-                  label=None if line.faint else line.name, marker="o" if len(line.x) <= 20 else "", markersize=3.5)  # fmt: skip
+        colour = SERIES[names.index(line.name) % len(SERIES)]
+        drawn = {"linewidth": 1.8, "label": line.name}
+        style: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.35} if line.faint else drawn
+        axes.plot(line.x, line.y, color=colour, marker="o" if len(line.x) <= 20 else "", markersize=3.5, **style)
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
     for name, level in (levels or {}).items():
         axes.axhline(level, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label=name)
-    if len(solid) + len(levels or {}) > 1:
+    if sum(not line.faint for line in lines) + len(levels or {}) > 1:
         axes.legend(frameon=False, fontsize=9.5, labelcolor=INK)
     _plain_ticks(axes)
     return Figure(markup=_svg(figure), caption=caption)
@@ -138,14 +140,14 @@ def tinted(image: Float[Tensor, "c h w"], known: Bool[Tensor, "1 h w"]) -> Float
     return rgb.where(known, rgb.new_tensor(TINT).view(3, 1, 1))
 
 
-def smooth(values: Sequence[float], window: int | None = None) -> Float[np.ndarray, "n"]:
-    """Mean over a centred window (a twentieth of the length by default), narrower at both ends."""
+def smooth(values: Numbers, window: int | None = None) -> Float[np.ndarray, "n"]:
+    """Mean over a centred window (a twentieth of the length by default), cut off at both ends."""
     x = np.asarray(values, dtype=np.float64)
     half = (max(1, len(x) // 20) if window is None else window) // 2
     total = np.concatenate([[0.0], np.cumsum(x)])
     index = np.arange(len(x))
-    reach = np.minimum(half, np.minimum(index, len(x) - 1 - index))
-    return (total[index + reach + 1] - total[index - reach]) / (2 * reach + 1)
+    first, last = np.maximum(index - half, 0), np.minimum(index + half + 1, len(x))
+    return (total[last] - total[first]) / (last - first)
 
 
 def range_bar(low: float, value: float, high: float, floor: float | None) -> str:

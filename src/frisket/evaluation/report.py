@@ -1,7 +1,7 @@
 """A run's report: one HTML page with everything inside it, and the same facts as JSON.
 
-A report is a title, a list of sections (text, figures, a table, samples of text) and how to make it again; what a section
-holds is up to the recipe. `frisket.evaluation.sections` builds the usual ones.
+A report is a title, a list of sections (text, figures, a table, samples of text) and how to make it again; what a
+section holds is up to the recipe. `frisket.evaluation.sections` builds the usual ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LARGEST = 2_000_000  # bytes of HTML that a browser opens without waiting
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Cells are plain text; `marks` may add trusted markup after the last column of a row. right: columns of numbers."""
+    """Cells are plain text; `marks` may add trusted markup after a row's last column. right: columns of numbers."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]

@@ -12,12 +12,22 @@ from torch import Tensor
 from frisket.core.errors import check
 from frisket.evaluation.compare import Comparison, number
 from frisket.evaluation.heldout import HeldoutLoss
-from frisket.evaluation.plots import Figure, Line, chart, image_table, intervals_chart, range_bar, smooth, tinted
+from frisket.evaluation.plots import (
+    Figure,
+    Line,
+    Numbers,
+    chart,
+    image_table,
+    intervals_chart,
+    range_bar,
+    smooth,
+    tinted,
+)  # fmt: skip
 from frisket.evaluation.report import Section, Table
 
 
 def loss_section(
-    steps: Sequence[float], losses: Mapping[str, Sequence[float]], *, x_label: str = "step", y_scale: str = "log",
+    steps: Numbers, losses: Mapping[str, Numbers], *, x_label: str = "step", y_scale: str = "log",
     window: int | None = None, text: str = "",
 ) -> Section:  # fmt: skip
     """Training losses by name, each raw (thin) and smoothed. y_scale: "log" or "linear"."""
@@ -38,7 +48,7 @@ def samples_section(
         rows = [("", list(images[i : i + columns])) for i in range(0, len(images), columns)]
     else:
         check(len(labels) == len(images), "labels", len(labels), f"{len(images)}, one an image")
-        rows = [(classes[k] if k < len(classes) else str(k), list(images[labels == k][:columns]))
+        rows = [(str(classes[k]) if k < len(classes) else str(k), list(images[labels == k][:columns]))
                 for k in sorted(set(labels.tolist()))]  # fmt: skip
     return Section(title=title, text=text, figures=(image_table(rows),))
 
@@ -74,10 +84,11 @@ def metrics_section(results: Mapping[str, Any], *, title: str = "Quality", text:
         rows.append((entry["title"], number(entry["value"]), f"{number(entry['low'])} to {number(entry['high'])}",
                      "" if floor is None else number(floor), arrow, entry["unit"]))  # fmt: skip
         marks.append(range_bar(entry["low"], entry["value"], entry["high"], floor))
+    share = 100 * results["confidence"]
     note = (
-        f"{results['n']:,} samples against {results['n_real']:,} held-out real items; {100 * results['confidence']:g} % "
-        f"bootstrap intervals. Real vs real (dashed): {results['n_floor']:,} training items in the samples' place. "
-        f"Features: {results['features']}"
+        f"{results['n']:,} samples against {results['n_real']:,} held-out real items; {share:g} % bootstrap intervals. "
+        f"Real vs real (dashed): {results['n_floor']:,} training items in the samples' place (for scores of a "
+        f"classifier, the held-out items). Features: {results['features']}"
     )
     if results.get("feature_accuracy") is not None:
         note += f", right on {100 * results['feature_accuracy']:.1f} % of real test items"
@@ -103,8 +114,8 @@ def heldout_section(losses: Mapping[str, HeldoutLoss], *, y_scale: str = "linear
 def comparison_section(comparison: Comparison, *, title: str = "Comparison", text: str = "") -> Section:
     """The comparison's table and, for each measure, a plot of paired relative differences."""
     columns, body = comparison.cells()
-    table = Table(columns=columns, rows=tuple(body), right=(2, 3, 4),
-                  note=f"{len(comparison.seeds)} seeds; {100 * comparison.confidence:g} % paired t intervals.")  # fmt: skip
+    note = f"{len(comparison.seeds)} seeds; {100 * comparison.confidence:g} % paired t intervals."
+    table = Table(columns=columns, rows=tuple(body), right=(2, 3, 4), note=note)
     return Section(title=title, text=text, figures=comparison_figures(comparison), table=table)
 
 

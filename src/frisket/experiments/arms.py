@@ -18,8 +18,7 @@ from typing import Any
 from frisket.core.config import digest, from_config, override, to_config
 from frisket.core.errors import FrisketError
 from frisket.core.files import read_json, write_json
-from frisket.experiments.experiment import Experiment
-from frisket.experiments.measures import Measure
+from frisket.experiments.experiment import Experiment, Study, forward_macs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +31,12 @@ class ArmResult:
     cost: dict[str, float]
 
 
-def arms_of(experiment: Experiment, changes: Mapping[str, Mapping[str, object]]) -> dict[str, Experiment]:
-    """The experiment once for each arm, with the arm's changes applied and fitted to its data."""
+def arms_of(experiment: Experiment, study: Study) -> dict[str, Experiment]:
+    """The experiment once for each arm, with the bench's and the arm's changes applied, fitted to its data."""
     arms = {}
-    for name, change in changes.items():
+    for name, change in study.arms.items():
         arm = experiment
-        for field, value in change.items():
+        for field, value in {**study.bench, **change}.items():
             arm = override(arm, field, value)
         arms[name] = replace(arm, study=None).fit()
     return arms
@@ -48,19 +47,18 @@ def equal_flops(arms: Mapping[str, Experiment]) -> dict[str, Experiment]:
     costs = {name: step_flops(arm) for name, arm in arms.items()}
     most = max(costs[name] * arm.training.steps for name, arm in arms.items())
     return {
-        name: replace(arm, training=replace(arm.training, steps=round(most / costs[name]))) for name, arm in arms.items()
+        name: replace(arm, training=replace(arm.training, steps=round(most / costs[name])))
+        for name, arm in arms.items()
     }
 
 
 def step_flops(arm: Experiment) -> float:
     """Floating-point operations of one training step: 2 a MAC, times 3 for forward and backward, times the batch."""
-    from frisket.models.count import count_macs
-
-    return 6.0 * count_macs(arm.model) * arm.training.batch
+    return 6.0 * forward_macs(arm) * arm.training.batch
 
 
 def run_arms(
-    arms: Mapping[str, Experiment], measures: Sequence[Measure], *, seeds: int, folder: Path, procs: int,
+    arms: Mapping[str, Experiment], measures: Sequence[str], *, seeds: int, folder: Path, procs: int,
     say: Callable[[str], None] = print,
 ) -> list[ArmResult]:  # fmt: skip
     """Train and measure every arm with seeds 0..seeds-1, `procs` at a time, one thread each. Stored results are reused.
@@ -79,14 +77,14 @@ def run_arms(
         return list(pool.map(work, jobs))
 
 
-def _run_one(arm: Experiment, measures: Sequence[Measure], seed: int, folder: Path) -> dict[str, Any]:
-    place = folder / f"{digest(arm)}-{digest(tuple(measures), 6)}-{seed}"
+def _run_one(arm: Experiment, measures: Sequence[str], seed: int, folder: Path) -> dict[str, Any]:
+    place = folder / f"{digest(arm)}-{digest([*measures], 6)}-{seed}"
     result = place / "result.json"
     if not result.is_file():
         place.mkdir(parents=True, exist_ok=True)
         write_json(
             place / "job.json",
-            {"experiment": to_config(arm), "measures": [to_config(m) for m in measures], "seed": seed},
+            {"experiment": to_config(arm), "measures": list(measures), "seed": seed},
         )
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         with (place / "log.txt").open("w") as log:
@@ -101,22 +99,23 @@ def work_on(place: Path) -> None:
     """Do the job stored in `place`: train, measure, write result.json. Runs in a process of its own."""
     import time
 
+    from frisket.experiments.measures import take
     from frisket.experiments.system import train
-    from frisket.models.count import count_macs, count_parameters
+    from frisket.models.count import count_parameters
 
     job = read_json(place / "job.json")
     arm: Experiment = from_config(job["experiment"])
     start = time.monotonic()
     pipeline = train(arm, place / "run", seed=job["seed"], quiet=True)
     trained = time.monotonic() - start
-    measures = {m.name: m.value(pipeline, arm.data, job["seed"]) for m in map(from_config, job["measures"])}
+    measures = take(pipeline, arm.data, job["measures"], n=arm.n_samples)
     training = arm.training
     cost = {
         "steps": training.steps,
         "samples": training.steps * training.batch,
         "train_flops": step_flops(arm) * training.steps,
         "parameters": count_parameters(pipeline.model),
-        "macs": count_macs(arm.model),
+        "macs": forward_macs(arm),
         "train_seconds": trained,
     }
     write_json(place / "result.json", {"measures": measures, "cost": cost})

@@ -6,14 +6,14 @@ It grows phases and stages with the first system that trains more than one thing
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from frisket.codecs.base import CodecConfig
 from frisket.codecs.pixels import Pixels
 from frisket.core.errors import FrisketError
 from frisket.core.registry import register
 from frisket.data.base import Data, Info
-from frisket.experiments.measures import Measure
+from frisket.evaluation.compare import Expectation
 from frisket.models.base import BackboneConfig
 from frisket.processes.base import Process
 from frisket.sampling.sampler import Sampler
@@ -23,36 +23,18 @@ from frisket.training.trainer import Trainer
 Size = Literal["tiny", "small", "paper"]
 
 
-@register("expect/less")
-@dataclass(frozen=True, kw_only=True)
-class Less:
-    """The claim that `measure` is less for arm `ours` than for arm `than`."""
-
-    measure: str
-    ours: str
-    than: str
-
-
-@register("expect/more")
-@dataclass(frozen=True, kw_only=True)
-class More:
-    """The claim that `measure` is more for arm `ours` than for arm `than`."""
-
-    measure: str
-    ours: str
-    than: str
-
-
 @register("study")
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Arms (name -> changes of the experiment, dotted name -> value), what is held equal, what is measured, what is
+    """Arms (name -> changes of the experiment, dotted name -> value; the first is the baseline of tables), changes that
+    all arms share (bench), what is held equal, what is measured ("loss", "bits" or a metric of samples), what is
     expected. budget: "steps" (samples follow, FLOPs are stated) or "flops" (steps are scaled to the dearest arm's).
-    note: what a reader must know to weigh the result; proxy: the measure is not the paper's own."""
+    proxy: the measure is not the paper's own. note: what a reader must know to weigh the result."""
 
-    arms: dict[str, dict[str, object]]
-    measures: tuple[Measure, ...]
-    expect: tuple[Less | More, ...]
+    arms: dict[str, dict[str, Any]]
+    bench: dict[str, Any] = field(default_factory=dict)
+    measures: tuple[str, ...]
+    expect: tuple[Expectation, ...]
     budget: Literal["steps", "flops"] = "steps"
     seeds: int = 3
     proxy: bool = True
@@ -72,7 +54,6 @@ class Experiment:
     task: Diffusion = field(default_factory=Diffusion)
     training: Trainer
     sampler: Sampler
-    measures: tuple[Measure, ...] = ()
     n_samples: int = 500
     study: Study | None = None
 
@@ -82,9 +63,10 @@ class Experiment:
         source = self.data.open("train")
         codec = self.codec.fit(source)
         spec = codec.build().spec(source.info)
+        fits = getattr(self.process, "fit", None)
+        process = self.process if fits is None else fits(spec.vocabulary)
         channels = spec.vocabulary if spec.vocabulary is not None else spec.shape[0]
-        model = self.model.fit(spec, self.process.outputs(channels), classes_of(source.info))
-        process = self.process.fit(spec) if hasattr(self.process, "fit") else self.process  # type: ignore[attr-defined]
+        model = self.model.fit(spec, process.outputs(channels), classes_of(source.info))
         return replace(self, codec=codec, model=model, process=process)
 
 
@@ -96,3 +78,11 @@ def classes_of(info: Info) -> dict[str, int]:
 def check_size(size: str) -> None:
     if size not in ("tiny", "small", "paper"):
         raise FrisketError(f"size = {size!r} is not accepted; it must be 'tiny', 'small' or 'paper'")
+
+
+def forward_macs(experiment: Experiment) -> int:
+    """Multiply-accumulates of one forward pass for one state of a fitted experiment."""
+    from frisket.models.count import macs_of_size
+
+    spec = experiment.codec.build().spec(experiment.data.open("train").info)
+    return macs_of_size(experiment.model, spec.shape)

@@ -1,24 +1,90 @@
-"""Measures: one number of a trained pipeline on held-out data. What a study compares."""
+"""What a study measures of a trained pipeline, by name: `loss`, `bits`, or any metric of its samples."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import Any
 
-from frisket.core.registry import register
-from frisket.data.base import Data
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from frisket.sampling.pipeline import Pipeline
+from frisket.core.condition import Condition
+from frisket.core.errors import FrisketError, unknown
+from frisket.core.registry import names
+from frisket.core.step import Step
+from frisket.data.base import Batch, Data, Source
+from frisket.evaluation.evaluate import evaluate, measure_named
+from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
+from frisket.evaluation.likelihood import likelihood
+from frisket.sampling.pipeline import Pipeline
+
+OWN = ("loss", "bits")
 
 
-class Measure(Protocol):
-    """A registered value ("measure/..."). name: its column in tables; less: True when less is better."""
+def check_measures(wanted: Sequence[str]) -> None:
+    """Raise `FrisketError` with the nearest name on a measure that does not exist."""
+    accepted = [*OWN, *(n.removeprefix("measure/") for n in names("measure"))]
+    for name in wanted:
+        if name not in accepted:
+            raise unknown("measure", name, accepted)
 
-    @property
-    def name(self) -> str: ...
 
-    @property
-    def less(self) -> bool: ...
+def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500, seed: int = 0) -> dict[str, float]:
+    """Every measure of `wanted` on the test split. loss: held-out process loss on a fixed grid of (t, noise) of up to
+    `n` items; bits: the bound in bits an element; the rest: of `n` samples. Evaluation noise depends on `seed` only."""
+    check_measures(wanted)
+    out: dict[str, float] = {}
+    if "loss" in wanted:
+        out["loss"] = held_out(pipeline, data, n, seed).mean.value
+    if "bits" in wanted:
+        out["bits"] = bound(pipeline, data, n, seed)["bits"]["value"]
+    of_samples = [name for name in wanted if name not in OWN]
+    if of_samples:
+        scores = score_samples(pipeline, data, n=n, seed=seed, measures=of_samples)
+        out |= {name: scores["metrics"][name]["value"] for name in of_samples}
+    return {name: out[name] for name in wanted}
 
-    def value(self, pipeline: Pipeline, data: Data, seed: int) -> float: ...
+
+def held_out(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> HeldoutLoss:
+    """The pipeline's loss on up to n test items, on a fixed grid of (t, noise)."""
+    source = indexed(data)
+    most = min(n, source.info.size or n)
+    return heldout_loss(
+        pipeline.model, pipeline.process, pipeline.coder, source, n=most, seed=seed, device=str(pipeline.device)
+    )
+
+
+def bound(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> dict[str, Any]:
+    """The process's own bound on up to n test items, beside what symbol frequencies reach."""
+    source, train = indexed(data), data.open("train")
+    return likelihood(
+        pipeline.model, pipeline.process, pipeline.coder, source, n=min(n, source.info.size or n), seed=seed,
+        train=train if hasattr(train, "batch") else None,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def score_samples(
+    pipeline: Pipeline, data: Data, *, n: int, seed: int = 0, measures: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """`evaluate` on n samples: values, intervals, real-vs-real floors; all measures that fit, or those named."""
+
+    def generate(step: Step, cond: Condition | None) -> Tensor:
+        values = {} if cond is None else dict(cond.values)
+        return pipeline.sample(len(step.sample), seed=step.seed, first=int(step.sample[0]), **values)
+
+    chosen = None if measures is None else [measure_named(name) for name in measures]
+    return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=next(iter(pipeline.in_turn(1)), None))
+
+
+def indexed(data: Data) -> Source:
+    """The test split, which must have random access. Raises `FrisketError` on a stream."""
+    source = data.open("test")
+    if not hasattr(source, "batch"):
+        raise FrisketError("this data set is a stream; measuring needs random access (save a test split as npz:FILE)")
+    return source  # type: ignore[return-value]
+
+
+def first_items(data: Data, n: int) -> Batch:
+    """The first n items of the test split."""
+    source = indexed(data)
+    return source.batch(torch.arange(min(n, source.info.size or n)))

@@ -54,7 +54,8 @@ def load_recipe(name: str) -> Recipe:
         if not path.is_file():
             raise FrisketError(f"recipe file {name} does not exist")
         spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         label = path.stem.replace("_", "-")

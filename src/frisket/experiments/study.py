@@ -11,42 +11,32 @@ from typing import Any
 
 from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.files import write_json
-from frisket.evaluation.intervals import paired, verdict
+from frisket.evaluation.compare import Comparison, compare
+from frisket.evaluation.report import Section, Table
 from frisket.experiments.arms import ArmResult, arms_of, equal_flops, run_arms
-from frisket.experiments.experiment import Experiment, Less, More, Study
+from frisket.experiments.experiment import Experiment, Study
+from frisket.experiments.measures import check_measures
 from frisket.experiments.recipes import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a study found: every arm's results, and one row an expectation."""
+    """What a study found: every arm's results, and their comparison with the judged expectations."""
 
     results: tuple[ArmResult, ...]
-    rows: tuple[dict[str, Any], ...]
+    comparison: Comparison
 
     @property
     def verdict(self) -> str:
-        """"shown" only if every expectation is; "opposite" if any is; else "not shown at this scale"."""
-        found = {row["verdict"] for row in self.rows}
+        """ "shown" only if every expectation is; "opposite" if any is; else "not shown at this scale"."""
+        found = {j.verdict for j in self.comparison.judgements}
         return "opposite" if "opposite" in found else "shown" if found == {"shown"} else "not shown at this scale"
 
 
-def values(results: Sequence[ArmResult], arm: str, measure: str) -> list[float]:
-    """A measure of one arm, in the order of seeds."""
-    return [r.measures[measure] for r in sorted(results, key=lambda r: r.seed) if r.arm == arm]
-
-
-def weigh(results: Sequence[ArmResult], expect: Less | More) -> dict[str, Any]:
-    """One expectation against the results: the paired difference ours - than with its interval, and the verdict."""
-    ours, than = values(results, expect.ours, expect.measure), values(results, expect.than, expect.measure)
-    direction = "less" if isinstance(expect, Less) else "more"
-    interval = paired(ours, than)
-    return {
-        "measure": expect.measure, "ours": expect.ours, "than": expect.than, "expected": direction,
-        "mean_ours": sum(ours) / len(ours), "mean_than": sum(than) / len(than),
-        "difference": interval.value, "low": interval.low, "high": interval.high,
-        "verdict": verdict(interval.each, direction),
-    }  # fmt: skip
+def table(results: Sequence[ArmResult], arms: Sequence[str], measures: Sequence[str]) -> dict[str, dict[str, list]]:
+    """arm -> measure -> one value a seed, in the order of seeds."""
+    ordered = sorted(results, key=lambda r: r.seed)
+    return {arm: {m: [r.measures[m] for r in ordered if r.arm == arm] for m in measures} for arm in arms}
 
 
 def run_study(
@@ -54,18 +44,20 @@ def run_study(
 ) -> Outcome:
     """Train and measure all arms. Raises `FrisketError` on an expectation about an unknown arm or measure."""
     check(study.seeds >= 3, "study.seeds", study.seeds, "at least 3")
-    names = [m.name for m in study.measures]
+    check_measures(study.measures)
     for expect in study.expect:
-        for arm in (expect.ours, expect.than):
+        for arm in (expect.arm, expect.other):
             if arm not in study.arms:
                 raise unknown("arm", arm, study.arms)
-        if expect.measure not in names:
-            raise unknown("measure", expect.measure, names)
-    arms = arms_of(experiment, study.arms)
+        if expect.measure not in study.measures:
+            raise unknown("measure", expect.measure, study.measures)
+    arms = arms_of(experiment, study)
     if study.budget == "flops":
         arms = equal_flops(arms)
     results = run_arms(arms, study.measures, seeds=study.seeds, folder=folder, procs=procs, say=say)
-    return Outcome(results=tuple(results), rows=tuple(weigh(results, e) for e in study.expect))
+    names = list(study.arms)
+    comparison = compare(table(results, names, study.measures), names[0], expected=study.expect)
+    return Outcome(results=tuple(results), comparison=comparison)
 
 
 def effect_record(study: Study, outcome: Outcome) -> dict[str, Any]:
@@ -76,17 +68,17 @@ def effect_record(study: Study, outcome: Outcome) -> dict[str, Any]:
         arms[name] = {
             "changes": {k: str(v) for k, v in study.arms[name].items()},
             "cost": {k: v for k, v in own[0].cost.items() if k != "train_seconds"},
-            "measures": {m.name: values(outcome.results, name, m.name) for m in study.measures},
+            "measures": table(own, [name], study.measures)[name],
         }
     return {
-        "verdict": outcome.verdict, "proxy": study.proxy, "budget": study.budget, "seeds": study.seeds,
-        "note": study.note, "expectations": list(outcome.rows), "arms": arms,
+        "verdict": outcome.verdict, "proxy": study.proxy, "budget": study.budget,
+        "note": study.note, **outcome.comparison.as_dict(), "arms": arms,
     }  # fmt: skip
 
 
 def verify(
-    recipe: Recipe, *, size: str, folder: Path, arms: Path, results: Path, procs: int, run: Callable[[Experiment, Path], Any],
-    say: Callable[[str], None] = print,
+    recipe: Recipe, *, size: str, folder: Path, arms: Path, results: Path, procs: int,
+    run: Callable[[Experiment, Path], Any], say: Callable[[str], None] = print,
 ) -> dict[str, Any]:  # fmt: skip
     """Gather a recipe's evidence and write `results/NAME.json`: runs `size` end to end (`run`), computes every
     published count, compares with the golden arrays, trains the study's arms."""
@@ -110,7 +102,12 @@ def verify(
     if recipe.parity is not None:
         difference = recipe.parity.difference()
         ok = difference <= recipe.parity.limit
-        record["parity"] = {"kind": recipe.parity.kind, "difference": difference, "limit": recipe.parity.limit, "ok": ok}
+        record["parity"] = {
+            "kind": recipe.parity.kind,
+            "difference": difference,
+            "limit": recipe.parity.limit,
+            "ok": ok,
+        }
         say(f"parity ({recipe.parity.kind}): largest difference {difference:.2g}")
     run(experiment, folder / "run")
     record["works"] = {"ok": True, "size": size}
@@ -123,7 +120,7 @@ def verify(
 
 
 def compare_experiments(
-    arms: Mapping[str, Experiment], *, measures: Sequence[Any], seeds: int, folder: Path, procs: int, flops: bool,
+    arms: Mapping[str, Experiment], *, measures: Sequence[str], seeds: int, folder: Path, procs: int, flops: bool,
     say: Callable[[str], None] = print,
 ) -> list[ArmResult]:  # fmt: skip
     """Arms from different recipes, fitted to one data set and trained at an equal budget.
@@ -135,8 +132,21 @@ def compare_experiments(
     for name, arm in fitted.items():
         if arm.data != first.data:
             raise FrisketError(f"arm {name} learns from {arm.data}, another from {first.data}; give both --data")
-        if arm.process != first.process and any(m.name == "loss" for m in measures):
-            raise FrisketError(f"arm {name} has another process, so its loss is another quantity; use --measure frechet")
+        if arm.process != first.process and "loss" in measures:
+            raise FrisketError(
+                f"arm {name} has another process, so its loss is another quantity; use --measure frechet"
+            )
     if flops:
         fitted = equal_flops(fitted)
     return run_arms(fitted, measures, seeds=seeds, folder=folder, procs=procs, say=say)
+
+
+def costs_table(results: Sequence[ArmResult]) -> Section:
+    """What each arm cost: parameters, steps, samples, training FLOPs; the same for all its seeds."""
+    rows = []
+    for arm in dict.fromkeys(r.arm for r in results):
+        cost = next(r.cost for r in results if r.arm == arm)
+        rows.append((arm, f"{cost['parameters']:,.0f}", f"{cost['macs'] / 1e6:,.2f} M", f"{cost['steps']:,.0f}",
+                     f"{cost['samples']:,.0f}", f"{cost['train_flops']:.3g}"))  # fmt: skip
+    columns = ("arm", "parameters", "forward MACs", "steps", "samples", "training FLOPs")
+    return Section(title="Cost", table=Table(columns=columns, rows=tuple(rows), right=(1, 2, 3, 4, 5)))

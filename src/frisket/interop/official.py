@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -16,13 +16,8 @@ from frisket.core.errors import FrisketError, unknown
 from frisket.models.backbones.transformer import Transformer
 
 SYSTEMS = {"dit": "frisket.interop.dit", "sit": "frisket.interop.dit", "mdlm": "frisket.interop.mdlm"}
+Loader = Callable[..., tuple[Transformer, dict[str, Tensor]]]
 _loaders: dict[str, Loader] = {}
-
-
-class Loader(Protocol):
-    """Official weights and facts that shapes do not tell -> our config and {our name: tensor}."""
-
-    def __call__(self, weights: Taken, /, **facts: Any) -> tuple[Transformer, dict[str, Tensor]]: ...
 
 
 class Taken:
@@ -51,7 +46,10 @@ class Taken:
 
 
 def official(name: str) -> Callable[[Loader], Loader]:
-    """Decorator: make a function the loader of the system `name`."""
+    """Decorator: make a function the loader of the system `name`.
+
+    It is called with a `Taken` and the facts, and returns our config and {our name: tensor}.
+    """
 
     def add(loader: Loader) -> Loader:
         _loaders[name] = loader

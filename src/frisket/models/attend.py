@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,6 +24,7 @@ from frisket.models.tokens import Tags
 ALL = All()
 
 
+@runtime_checkable
 class Placing(Protocol):
     """What a position part does inside attention."""
 

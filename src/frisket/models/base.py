@@ -8,7 +8,7 @@ Shapes: b batch, `*s` the state's shape.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from frisket.core.condition import Condition, Output
 Keep = Mapping[str, Tensor]
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """An nn.Module with sites."""
 
@@ -33,6 +34,7 @@ class Backbone(Protocol):
     def sites(self) -> list[str]: ...
 
 
+@runtime_checkable
 class BackboneConfig(Protocol):
     """A registered value. `build()` also works under `torch.device("meta")`, and `init_weights` follows it."""
 

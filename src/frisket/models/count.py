@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from frisket.core.condition import Condition
+from frisket.models.base import BackboneConfig
 
 
 def count_parameters(model: nn.Module, trained_only: bool = False) -> int:
@@ -39,3 +40,16 @@ def count_macs(
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         ghost(x, torch.empty(1, device="meta"), given if values else None)
     return counter.get_total_flops() // 2
+
+
+def parameters_of_size(config: BackboneConfig) -> int:
+    """Parameters of a configuration of any size, built on meta."""
+    with torch.device("meta"):
+        return count_parameters(config.build())  # type: ignore[arg-type]
+
+
+def macs_of_size(config: BackboneConfig, shape: tuple[int, ...]) -> int:
+    """Multiply-accumulates of a configuration of any size for one state of `shape`, built on meta."""
+    with torch.device("meta"):
+        model = config.build()
+    return count_macs(model, shape)  # type: ignore[arg-type]

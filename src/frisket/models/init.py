@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ M = TypeVar("M", bound=nn.Module)
 Role = Literal["input", "matrix", "output", "modulation", "embedding", "vector", "table"]
 
 
+@runtime_checkable
 class Law(Protocol):
     """How a parameter starts: `fill` writes a float32 tensor in place."""
 

@@ -7,7 +7,7 @@ Shapes: b batch, `*s` the state's own shape: (c, h, w), (c, l), or a grid of ids
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -44,6 +44,7 @@ class Estimate:
     logits: Tensor | None = None
 
 
+@runtime_checkable
 class Process(Protocol):
     """A registered value ("process/gaussian", "process/masked")."""
 

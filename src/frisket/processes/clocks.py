@@ -9,7 +9,7 @@ Shapes: b batch, k segments, `*s` the state's shape.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +19,7 @@ from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 
 
+@runtime_checkable
 class Clock(Protocol):
     """A registered value ("clock/...")."""
 

@@ -8,7 +8,7 @@ u.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -27,6 +27,7 @@ CITE_SD3 = (
 EDGE = 1e-9  # u is kept this far from 0 and 1 where the quantile is infinite there
 
 
+@runtime_checkable
 class Density(Protocol):
     """A registered value ("density/...")."""
 

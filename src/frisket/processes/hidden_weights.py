@@ -8,7 +8,7 @@ Shapes: b batch, `*g` the grid of ids.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,6 +22,7 @@ CITE_MDLM = "Sahoo et al. Simple and Effective Masked Diffusion Language Models.
 CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
 
 
+@runtime_checkable
 class HiddenWeight(Protocol):
     """A registered value ("hidden-weight/...")."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -35,6 +36,9 @@ class Known:
     def impose(self, x: Tensor) -> Tensor:
         """x (b, *s) with the known elements exactly as given."""
         return self.values.to(x.dtype).where(self.where, x)
+
+    def to(self, device: torch.device | str) -> Known:
+        return Known(values=self.values.to(device), where=self.where.to(device))
 
     def rows(self, index: Tensor | slice) -> Known:
         return Known(values=self.values[index], where=self.where[index])

@@ -46,7 +46,7 @@ class Maker(ABC):
         return Both(parts=(self, other))
 
     def __invert__(self) -> Not:
-        return Not(part=self)
+        return Not(of=self)
 
 
 def check_area(least: float, most: float) -> None:
@@ -239,11 +239,11 @@ class Both(Maker):
 @register("known/not")
 @dataclass(frozen=True, kw_only=True)
 class Not(Maker):
-    """Known where the part is not."""
+    """Known where the other is not."""
 
-    part: Maker = field(default_factory=Box)
+    of: Maker = field(default_factory=Box)
 
     def where(
         self, shape: tuple[int, ...], step: Step, ids: Ids | None = None, key: str = "known"
     ) -> Bool[Tensor, "b *g"]:
-        return ~self.part.where(shape, step, ids, key)
+        return ~self.of.where(shape, step, ids, key)

@@ -7,7 +7,7 @@ Shapes: any shape in, the same shape out, float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -25,12 +25,14 @@ CITE_DIT = "Peebles, Xie. Scalable Diffusion Models with Transformers. 2022. arX
 LIMIT = 20.0  # log SNR is kept within this; beyond it one end looks like the other side of float32
 
 
+@runtime_checkable
 class HasLogSNR(Protocol):
     """A gaussian path, or a masking schedule with the log odds of being visible."""
 
     def log_snr(self, t: Tensor) -> Tensor: ...
 
 
+@runtime_checkable
 class ModelTime(Protocol):
     """A registered value ("model-time/...")."""
 

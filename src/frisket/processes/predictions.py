@@ -11,7 +11,7 @@ Shapes: b batch, `*s` the state's shape; the coefficients of a level broadcast a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -39,6 +39,7 @@ CITE_PD = "Salimans, Ho. Progressive Distillation for Fast Sampling of Diffusion
 Pair = tuple[Tensor, Tensor]
 
 
+@runtime_checkable
 class Prediction(Protocol):
     """A registered value ("prediction/...")."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -35,6 +35,7 @@ class Moments:
     final: Tensor
 
 
+@runtime_checkable
 class Variance(Protocol):
     """A registered value ("variance/...")."""
 

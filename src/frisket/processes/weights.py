@@ -9,7 +9,7 @@ Shapes: those of the level.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -26,6 +26,7 @@ CITE_MINSNR = "Hang et al. Efficient Diffusion Training via Min-SNR Weighting St
 CITE_VDM = "Kingma et al. Variational Diffusion Models. 2021. arXiv:2107.00630"
 
 
+@runtime_checkable
 class Weight(Protocol):
     """A registered value ("weight/...")."""
 

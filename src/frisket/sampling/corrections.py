@@ -8,7 +8,7 @@ elements. Shapes: b batch, `*s` the state's shape.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -28,7 +28,7 @@ class ImposeKnown:
     always shown). At t = 0 the known is exactly as given, whatever the way."""
 
     takes_known: ClassVar[bool] = True
-    how: Literal["clean", "renoise", "same-noise"] = "clean"
+    how: str = "clean"
 
     def __post_init__(self):
         check(self.how in HOW, "correction.how", self.how, f"one of {', '.join(HOW)}")

@@ -27,7 +27,7 @@ class Uniform:
     """Equal moves."""
 
     def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
-        return 1 - torch.arange(steps + 1, dtype=torch.float64) / steps
+        return torch.arange(steps, -1, -1, dtype=torch.float64) / steps
 
 
 @register("grid/shifted")

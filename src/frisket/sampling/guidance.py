@@ -72,8 +72,8 @@ class Inputs:
 class Guidance:
     """main + sum over k of (scale_k - 1) (main - other_k): other_k has the coefficient 1 - scale_k and main the rest.
 
-    One dropped-condition branch is classifier-free guidance, a weaker model is autoguidance. Several conditions: for
-    the published w_null e(0) + ... write the coefficient of each branch but the full one as 1 - scale. A branch whose
+    One dropped-condition branch is classifier-free guidance, a weaker model is autoguidance. For any
+    other combination, give each branch the scale 1 - (its coefficient); main has what is missing to one. A branch whose
     scale is 1 in every row is not computed, so scale 1 is exactly the plain call. channels: how many leading channels
     are guided, the others are those of main; None guides the channels of the state (never a learned variance).
     Branches that share the model and the kept tokens run as one forward.
@@ -113,6 +113,8 @@ class Guidance:
 
     def _guided(self, pred: Tensor, x: Tensor) -> int | None:
         if self.channels is not None:
+            accepted = "None for ids, which have no channels"
+            check(x.is_floating_point(), "guidance.channels", self.channels, accepted)
             return self.channels
         widened = pred.ndim == x.ndim and pred.shape[2:] == x.shape[2:] and pred.shape[1] > x.shape[1]
         return x.shape[1] if widened and x.is_floating_point() else None

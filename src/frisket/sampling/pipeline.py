@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor, nn
 
 from frisket.codecs.base import CodecConfig, Spec
@@ -80,6 +79,11 @@ class Pipeline:
         ]
         return _joined(parts)
 
+    def in_turn(self, n: int, first: int = 0) -> dict[str, Tensor]:
+        """Conditions for n samples of a class-conditional model: the classes in turn, from sample number `first`."""
+        counts = class_counts(self.model, self.info)
+        return {name: torch.arange(first, first + n) % count for name, count in counts.items()}
+
     def snapshots(
         self, n: int, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
         first: int = 0, **conditions: Any,
@@ -91,7 +95,7 @@ class Pipeline:
         return self._run(sampler, Step(seed=seed, sample=ids), cond, None)
 
     def edit(
-        self, x: Tensor, mask: Bool[Tensor, "..."], *, seed: int = 0, steps: int | None = None,
+        self, x: Tensor, mask: Tensor, *, seed: int = 0, steps: int | None = None,
         guidance: float | Guidance | None = None, batch: int = 64, **conditions: Any,
     ) -> Tensor:  # fmt: skip
         """Repaint x (b, c, *grid), in the data's range, where `mask` is True; elsewhere x comes back bit for bit.
@@ -112,6 +116,20 @@ class Pipeline:
             check(isinstance(made, Tensor), "edit", type(made).__name__, "a codec that decodes to tensors")
             out.append(torch.where(where[rows].cpu(), made.to(x.dtype), x[rows].cpu()))
         return torch.cat(out)
+
+    def complete(
+        self, known: Known, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
+        batch: int = 64, **conditions: Any,
+    ) -> Any:  # fmt: skip
+        """The data of states whose `known` elements are given: prompts, clues, any part of an id grid. Known elements of
+        the state are kept exactly; `edit` is the same for images, in the data's own range."""
+        sampler, n = self._imposing(self._sampler(steps, guidance)), len(known.values)
+        cond, known = self._conditions(conditions, n), known.to(self.device)
+        parts = [
+            self._decode(self._last(sampler, Step(seed=seed, sample=ids), _rows(cond, rows), known.rows(rows)))
+            for ids, rows in self._batches(n, batch, 0)
+        ]
+        return _joined(parts)
 
     def decode(self, state: Tensor) -> Any:
         """State to data, on the CPU."""

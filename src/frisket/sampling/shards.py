@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from frisket.core.files import atomic_file, read_json, write_json
 from frisket.core.registry import register
 from frisket.core.step import Step
 
-Labels = Literal["none", "uniform", "balanced"]
+LABELS = ("none", "uniform", "balanced")
 
 
 @register("job/samples")
@@ -44,7 +44,7 @@ class Job:
     seed: int = 0
     batch: int = 64
     part: int = 512
-    labels: Labels = "none"
+    labels: str = "none"
     steps: int | None = None
     guidance: float | None = None
     conditions: dict[str, Any] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Job:
     def __post_init__(self):
         check(self.n >= 1, "job.n", self.n, "at least 1")
         check(self.part >= 1, "job.part", self.part, "at least 1")
-        check(self.labels in ("none", "uniform", "balanced"), "job.labels", self.labels, "none, uniform or balanced")
+        check(self.labels in LABELS, "job.labels", self.labels, "none, uniform or balanced")
 
     def parts(self) -> int:
         return -(-self.n // self.part)
@@ -160,7 +160,7 @@ def _merge(job: Job, folder: Path, done: Path) -> None:
         _part(folder, k).unlink(missing_ok=True)
 
 
-def _stream(job: Job, parts: Iterator[np.ndarray], out: IO[bytes]) -> None:
+def _stream(job: Job, parts: Iterator[np.ndarray], out: Any) -> None:
     """One .npy file of all parts: a header with the whole shape, then the numbers."""
     written = 0
     for part in parts:
@@ -191,9 +191,10 @@ def _local(folder: Path, procs: int, device: str) -> None:
     code = "import sys; from frisket.sampling.shards import main; main(*sys.argv[1:])"
     command = [sys.executable, "-c", code, str(folder), device]
     running = []
+    threads = str(max(1, (os.cpu_count() or 1) // procs))
     for rank in range(procs):
         with (folder / f"log-{rank}.txt").open("w") as log:
-            environment = os.environ | {"RANK": str(rank), "WORLD_SIZE": str(procs)}
+            environment = {"OMP_NUM_THREADS": threads} | os.environ | {"RANK": str(rank), "WORLD_SIZE": str(procs)}
             running.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
     try:
         codes = [process.wait() for process in running]

@@ -18,19 +18,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from frisket.codecs.base import Codec, CodecConfig
+from frisket.codecs.base import Codec
 from frisket.core.condition import Condition, Output
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.core.sites import install
 from frisket.core.step import Step, use_step
-from frisket.data.base import Batch, Info
+from frisket.data.base import Batch
 from frisket.processes.base import Corrupted, Process
 from frisket.processes.known import Known
 from frisket.processes.makers import Maker
 from frisket.sampling.conditions import class_counts
 from frisket.sampling.pipeline import Pipeline
-from frisket.sampling.sampler import Sampler
 from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 
 
@@ -39,50 +38,46 @@ from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 class Diffusion:
     """drop: probability that a condition is dropped from a sample, each name by itself; drops: other numbers for some
     names. times: "stratified", a low-discrepancy sequence over the order of samples, or "uniform", independent. known:
-    what is given and kept clean while training (inpainting, prompts, histories). sampler: of previews, and saved with
-    the model."""
+    what is given and kept clean while training (inpainting, prompts, histories)."""
 
     drop: float = 0.1
     drops: dict[str, float] = field(default_factory=dict)
     times: str = "stratified"
     known: Maker | None = None
     objectives: tuple[ObjectiveConfig, ...] = ()
-    sampler: Sampler = field(default_factory=Sampler)
 
     def __post_init__(self):
         for name, value in {"drop": self.drop, **{f"drops.{n}": p for n, p in self.drops.items()}}.items():
             check(0 <= value <= 1, f"task.{name}", value, "a probability")
         check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
 
-    def build(
-        self, model: nn.Module, process: Process, codec: CodecConfig, info: Info,
-        readers: Mapping[str, tuple[str, Codec]] | None = None,
-    ) -> DiffusionTask:  # fmt: skip
-        """info: facts of the data. readers: for a condition that is not raw in the batch, the batch's name for it and
-        the codec that encodes it (a caption's words)."""
-        return DiffusionTask(self, model, process, codec, info, readers)
+    def build(self, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None) -> DiffusionTask:
+        """The task that trains the pipeline's model, previews with its sampler and saves it whole. readers: for a
+        condition that is not raw in the batch, the batch's name for it and the codec that encodes it (a caption's
+        words)."""
+        return DiffusionTask(self, pipeline, readers)
 
 
 class DiffusionTask(nn.Module):
-    """Trains `model` to undo `process` on states of `codec`; calling it computes the loss. Objectives' own weights
-    learn with the model; a codec with weights is moved with the task, but neither learns nor is saved with it."""
+    """Trains a pipeline's model to undo its process on states of its codec; calling it computes the loss.
 
-    def __init__(
-        self, config: Diffusion, model: nn.Module, process: Process, codec: CodecConfig, info: Info,
-        readers: Mapping[str, tuple[str, Codec]] | None = None,
-    ):  # fmt: skip
+    Objectives' own weights learn with the model; a codec with weights is moved with the task, but neither learns nor is
+    saved with it."""
+
+    def __init__(self, config: Diffusion, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None):
         super().__init__()
-        self.config, self.model, self.process = config, model, process
-        self.pipeline = Pipeline(model, process, codec, config.sampler, info)
-        self.codec = self.pipeline.coder
+        self.config, self.pipeline = config, pipeline
+        self.model: nn.Module = pipeline.model
+        self.process: Process = pipeline.process
+        self.codec: Codec = pipeline.coder
         self.readers = dict(readers or {})
-        self.reads = conditions_of(model)
+        self.reads = conditions_of(self.model)
         for name in (*self.readers, *config.drops):
             if name not in self.reads:
                 raise FrisketError(
                     f"the model reads no condition {name!r} (it reads: {', '.join(self.reads) or 'none'})"
                 )
-        self.objectives: list[Objective] = [o.build(model) for o in config.objectives]
+        self.objectives: list[Objective] = [o.build(self.model) for o in config.objectives]
         self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
         self.fixed = ("codec",)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from frisket.core.errors import FrisketError
@@ -33,10 +34,10 @@ def same(a: Tensor, b: Tensor, tolerance: float = 0.0) -> bool:
 
 
 def refuses(part: object, promise: str, call: Callable[[], object]) -> None:
-    """Claim that `call` raises a `FrisketError`."""
+    """Claim that `call` raises a `FrisketError` (or, where shapes are checked, a complaint of jaxtyping's)."""
     try:
         call()
-    except FrisketError:
+    except (FrisketError, TypeCheckError):
         return
     claim(False, part, promise)
 

@@ -12,8 +12,9 @@ from frisket.data.base import Batch, Info
 from frisket.testing.claims import claim, finite, refuses, untouched_generator
 
 
-def check_data(part: Any, *, n: int = 6, splits: bool = True) -> None:
-    """The promises of `data.base` on `n` items of a set. splits: also that train and test share no item."""
+def check_data(part: Any, *, n: int = 6, splits: int = 64) -> None:
+    """The promises of `data.base` on `n` items of a set. splits: how many items of train and test must all
+    differ; 0 for a set so small that its items recur by chance."""
     refuses(part, "opens a split that is neither 'train' nor 'test'", lambda: part.open("nonsense"))
     source = untouched_generator(part, lambda: part.open("train"))
     claim(isinstance(source.info, Info) and source.info.digest, part, "has no info with a content digest")
@@ -23,8 +24,8 @@ def check_data(part: Any, *, n: int = 6, splits: bool = True) -> None:
     else:
         _check_stream(part, source, n)
     if splits and hasattr(source, "batch"):
-        train, test = (_prints(part.open(split), 64) for split in ("train", "test"))
-        claim(not train & test, part, f"{len(train & test)} of 64 items are in both splits")
+        train, test = (_prints(part.open(split), splits) for split in ("train", "test"))
+        claim(not train & test, part, f"{len(train & test)} of {splits} items are in both splits")
 
 
 def _check_source(part: Any, source: Any, n: int) -> None:

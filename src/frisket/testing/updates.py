@@ -13,11 +13,14 @@ from frisket.testing.claims import STEP, claim, example_state, finite, same, unt
 ROWS = torch.tensor([3, 0])
 
 
-def check_update(part: Any, *, vocabulary: int | None = None, steps: int = 6, tolerance: float = 1e-3) -> None:
+def check_update(
+    part: Any, *, vocabulary: int | None = None, steps: int = 6, grid: Any = None, tolerance: float = 1e-3
+) -> None:
     """The promises of `sampling.base.Update`: a solver, or with a `vocabulary` a decoder.
 
     A model that always points at the same state must be followed to it exactly; a sample may depend neither on its
-    batch nor on the global generator; a decoder leaves nothing hidden.
+    batch nor on the global generator; a decoder leaves nothing hidden. grid: the time grid that the update asks for,
+    if any.
     """
     from frisket.processes.gaussian import Gaussian
     from frisket.processes.masked import Masked
@@ -26,11 +29,12 @@ def check_update(part: Any, *, vocabulary: int | None = None, steps: int = 6, to
     shape = (2, 4, 4) if vocabulary is None else (12,)
     process = Gaussian() if vocabulary is None else Masked(vocabulary=vocabulary)
     aim = example_state(shape, vocabulary)
-    sampler = Sampler(steps=steps, update=part)
+    sampler = Sampler(steps=steps, update=part) if grid is None else Sampler(steps=steps, update=part, grid=grid)
 
     def run(rows: Tensor, perfect: bool = True) -> Tensor:
-        model = _Pointing(aim[rows], vocabulary) if perfect else _Guessing(vocabulary)
-        return sampler.sample(model, process, shape=shape, step=STEP.rows(rows))
+        model = _Pointing(vocabulary) if perfect else _Guessing(vocabulary)
+        cond = Condition.of(aim=aim[rows])
+        return sampler.sample(model, process, shape=shape, step=STEP.rows(rows), cond=cond)
 
     every = torch.arange(len(aim))
     out = untouched_generator(part, lambda: run(every))
@@ -45,16 +49,18 @@ def check_update(part: Any, *, vocabulary: int | None = None, steps: int = 6, to
 
 
 class _Pointing:
-    """Predicts the same state whatever it sees: the velocity towards it, or all probability on its symbols."""
+    """Predicts the state in its condition, whatever it sees: the velocity towards it, or certainty of its symbols."""
 
-    def __init__(self, aim: Tensor, vocabulary: int | None):
-        self.aim, self.vocabulary = aim, vocabulary
+    def __init__(self, vocabulary: int | None):
+        self.vocabulary = vocabulary
 
     def __call__(self, x: Tensor, t: Tensor, cond: Condition | None = None, keep: Any = None) -> Output:
+        assert cond is not None
+        aim = cond.values["aim"]
         if self.vocabulary is not None:
-            return Output(40.0 * torch.nn.functional.one_hot(self.aim, self.vocabulary).to(torch.float32))
+            return Output(40.0 * torch.nn.functional.one_hot(aim, self.vocabulary).to(torch.float32))
         away = t.reshape(-1, *[1] * (x.ndim - 1)).clamp(min=1e-6).to(x.dtype)
-        return Output((x - self.aim) / away)
+        return Output((x - aim) / away)
 
 
 class _Guessing:

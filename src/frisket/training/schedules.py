@@ -15,7 +15,7 @@ from frisket.core.registry import register
 
 
 class Schedule(Protocol):
-    """A registered value ("ramp/...": a schedule over training)."""
+    """A registered value ("ramp/...")."""
 
     def factor(self, step: int, steps: int) -> float:
         """The factor of update `step` (0 .. steps - 1) in a run of `steps`, in [0, 1]."""

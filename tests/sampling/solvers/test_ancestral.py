@@ -9,7 +9,7 @@ from frisket.core import Output
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.model_times import Thousand
 from frisket.processes.paths import Flow, VPLinear
-from frisket.processes.predictions import Epsilon
+from frisket.processes.predictions import Eps
 from frisket.processes.variances import FixedLarge, FixedSmall, LearnedRange
 from frisket.sampling.base import Moment
 from frisket.sampling.grids import Respaced
@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 @pytest.mark.parametrize("path", [Flow(), VPLinear()])
 def test_samples_have_the_mean_and_spread_of_the_data(path):
     process = Gaussian(path=path)
-    x = Sampler(steps=200, update=Ancestral()).sample(GaussianDenoiser(process), process, shape=(2,), step=steps(3000))
+    x = Sampler(steps=150, update=Ancestral()).sample(GaussianDenoiser(process), process, shape=(50,), step=steps(60))
     assert float(x.mean()) == pytest.approx(1.5, abs=0.03)
     assert float(x.std()) == pytest.approx(0.5, abs=0.03)
 
@@ -38,7 +38,7 @@ def test_the_last_move_adds_no_noise():
 )
 def test_one_respaced_step_against_official_moments(name, variance):
     golden = {k: torch.from_numpy(v) for k, v in np.load(GOLDEN / "dit_respaced.npz").items()}
-    process = Gaussian(path=VPLinear(), prediction=Epsilon(), variance=variance, time=Thousand())
+    process = Gaussian(path=VPLinear(), prediction=Eps(), variance=variance, time=Thousand())
     x, channels = golden["x_t"].float(), golden["x_t"].shape[1]
     pred = golden["pred"].float() if name == "learned" else golden["pred"][:, :channels].float()
     times = Respaced().times(6, process)

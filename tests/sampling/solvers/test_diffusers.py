@@ -5,6 +5,7 @@ from sampling_fakes import GaussianDenoiser, steps
 from frisket.core import FrisketError, from_config, to_config
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.paths import Flow, VPLinear
+from frisket.processes.predictions import Eps
 from frisket.sampling.sampler import Sampler
 from frisket.sampling.solvers.ddim import DDIM
 from frisket.sampling.solvers.diffusers import DiffusersGrid, DiffusersSolver
@@ -43,7 +44,7 @@ def by_hand(scheduler, n, process, model, noise, flow, **options):
 def test_equals_the_scheduler_run_by_hand(name, options, flow):
     import diffusers
 
-    process = Gaussian(path=Flow() if flow else VPLinear())
+    process = Gaussian(path=Flow()) if flow else Gaussian(path=VPLinear(), prediction=Eps())
     model = GaussianDenoiser(process)
     grid = DiffusersGrid(scheduler=name, options=options)
     shots = list(
@@ -54,7 +55,7 @@ def test_equals_the_scheduler_run_by_hand(name, options, flow):
 
 
 def test_ddim_of_diffusers_equals_ours_on_its_times():
-    process = Gaussian(path=VPLinear())
+    process = Gaussian(path=VPLinear(), prediction=Eps())
     model = GaussianDenoiser(process)
     grid = DiffusersGrid(options=VP | CLIP | {"timestep_spacing": "trailing", "set_alpha_to_one": True})
     theirs, ours = (
@@ -66,7 +67,7 @@ def test_ddim_of_diffusers_equals_ours_on_its_times():
 
 @pytest.mark.parametrize(("name", "options"), [("DDIMScheduler", {"eta": 1.0}), ("DDPMScheduler", {})])
 def test_noise_belongs_to_the_sample(name, options):
-    process = Gaussian(path=VPLinear())
+    process = Gaussian(path=VPLinear(), prediction=Eps())
     grid = DiffusersGrid(scheduler=name, options=VP | CLIP)
     sampler = Sampler(steps=6, update=DiffusersSolver(grid=grid, options=options), grid=grid)
     state = torch.random.get_rng_state()
@@ -98,5 +99,5 @@ def test_what_cannot_be_done_is_refused(grid, match):
 def test_another_grid_is_refused():
     with pytest.raises(FrisketError, match="own grid"):
         Sampler(steps=5, update=DiffusersSolver()).sample(
-            GaussianDenoiser(Gaussian()), Gaussian(path=VPLinear()), shape=(2,), step=steps(2)
+            GaussianDenoiser(Gaussian()), Gaussian(path=VPLinear(), prediction=Eps()), shape=(2,), step=steps(2)
         )

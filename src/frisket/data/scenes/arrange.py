@@ -8,7 +8,7 @@ the empty middle can make both agree.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool
@@ -19,6 +19,7 @@ from frisket.core.registry import register
 from frisket.data.scenes.table import Table, half_of
 
 
+@runtime_checkable
 class Arrange(Protocol):
     """A registered config ("arrange/...") that changes drawn scenes."""
 
@@ -54,10 +55,11 @@ class FarHalves:
     def __call__(self, table: Table) -> Table:
         half_x, half_y = half_of(table.aspect)
         twin = {name: v[:, :1].expand(-1, 2).clone() for name, v in table.objects.items()}
-        size = twin["size"].clamp(max=half_x * (1 - self.gap) / 2)
-        limit = (half_y - size).clamp(min=0)
+        turned = twin["angle"].cos().abs() + twin["angle"].sin().abs()  # half-side of the turned box, in sizes
+        size = torch.minimum(twin["size"], half_x * (1 - self.gap) / 2 / turned)
+        limit = (half_y - size * turned).clamp(min=0)
         y = torch.maximum(torch.minimum(twin["y"], limit), -limit)
-        x = (half_x - size) * torch.tensor([-1.0, 1.0], dtype=torch.float64)
+        x = (half_x - size * turned) * torch.tensor([-1.0, 1.0], dtype=torch.float64)
         depth = twin["depth"] + torch.tensor([0.0, 1e-3], dtype=torch.float64)
         still = torch.zeros_like(x)
         objects = twin | {"size": size, "x": x, "y": y, "depth": depth, "vx": still, "vy": still}

@@ -6,7 +6,7 @@ Shapes: b images, c channels, h w of the canvas.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from frisket.core import random
@@ -18,12 +18,12 @@ Size = tuple[int, int]
 def buckets(side: int, multiple: int, ratio: float = 2.0) -> tuple[Size, ...]:
     """Sizes (h, w), both multiples of `multiple`, with about `side`^2 pixels and sides' ratio at most `ratio`.
 
-    One for every height; a size and its transpose are both there. Raises `FrisketError` if `multiple` exceeds `side`.
+    One for every shorter side, upright and lying. Raises `FrisketError` if `multiple` exceeds `side`.
     """
     check(1 <= multiple <= side, "multiple", multiple, f"in 1..side = {side}")
     check(ratio >= 1, "ratio", ratio, "at least 1")
     out = set()
-    for h in range(multiple, int(side * ratio) + 1, multiple):
+    for h in range(multiple, side + 1, multiple):
         w = max(multiple, round(side * side / h / multiple) * multiple)
         if max(h, w) / min(h, w) <= ratio + 1e-9:
             out |= {(h, w), (w, h)}
@@ -36,8 +36,8 @@ def bucket_of(seed: int, ids: Int[Tensor, "b"], count: int) -> Int[Tensor, "b"]:
     return (u * count).long().clamp(max=count - 1)
 
 
-def pad(images: list[Tensor], size: Size) -> tuple[Float[Tensor, "b c h w"], Bool[Tensor, "b 1 h w"]]:
-    """Images (c, h_i, w_i) in the top left corner of one canvas of zeros, and `valid`: True on real pixels."""
+def pad(images: list[Tensor], size: Size) -> tuple[Shaped[Tensor, "b *c h w"], Bool[Tensor, "b 1 h w"]]:
+    """Images (*c, h_i, w_i) in the top left corner of one canvas of zeros, and `valid`: True on real pixels."""
     x = torch.stack([_fill(image, size) for image in images])
     valid = torch.zeros(len(images), 1, *size, dtype=torch.bool)
     for i, image in enumerate(images):

@@ -69,12 +69,12 @@ def instruction(scene: Scene, change: Change) -> str:
     if isinstance(to, Ground):
         return f"ground to {GROUNDS[to.colour]}"
     if change.verb == "add" and to is not None:
-        return f"add {size_word(to.size)} {_call(to)} at {place_word(to, scene.half)}"
+        return f"add {size_word(to.size)} {_call(to)} at {place_word(to.centre, scene.half)}"
     old = scene.objects[change.which or 0]
     if to is None:
         return f"remove {_call(old)}"
     said = {
-        "recolour": COLOURS[to.colour], "retexture": TEXTURES[to.texture.kind], "move": place_word(to, scene.half),
+        "recolour": COLOURS[to.colour], "retexture": TEXTURES[to.texture.kind], "move": place_word(to.centre, scene.half),
         "resize": size_word(to.size), "replace": CLASSES[to.label],
     }  # fmt: skip
     return f"{change.verb} {_call(old)} to {said[change.verb]}"

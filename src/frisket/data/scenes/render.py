@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from frisket.core.errors import unknown
@@ -17,6 +18,7 @@ from frisket.data.scenes.solid import points, voxels
 from frisket.data.scenes.table import Table, table_of
 from frisket.data.scenes.views import VIEWS, flow, view
 
+CHUNK = 1 << 19  # pixels of all objects that are rendered together, so that intermediate arrays stay in cache
 NAMES = (*VIEWS, "flow", "voxels", "points")
 
 
@@ -30,6 +32,12 @@ def render_table(
     for name in views:
         if name not in NAMES:
             raise unknown("view", name, NAMES)
+    step = max(1, CHUNK // (table.present.shape[1] * size[0] * size[1]))
+    parts = [_render(table.rows(slice(i, i + step)), size, views, frame) for i in range(0, len(table), step)]
+    return parts[0] if len(parts) == 1 else {name: torch.cat([part[name] for part in parts]) for name in views}
+
+
+def _render(table: Table, size: tuple[int, int], views: Sequence[str], frame: int) -> dict[str, Tensor]:
     now = layers(table.at(frame), size)
     out: dict[str, Tensor] = {}
     for name in views:

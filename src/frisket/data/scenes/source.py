@@ -25,7 +25,7 @@ from frisket.data.scenes.clips import draw_actions, paths, render_paths
 from frisket.data.scenes.draw import Dial, draw
 from frisket.data.scenes.outlines import outlines
 from frisket.data.scenes.render import NAMES, render_table
-from frisket.data.scenes.table import Table, scenes_of
+from frisket.data.scenes.table import Table
 from frisket.data.scenes.vocabulary import ACTIONS, CLASSES
 
 SIZE = 2**31
@@ -130,7 +130,7 @@ class ScenesSource:
         fine = tuple(name for name in config.views if name not in ("rgb", "palette"))
         shown = render_table(table, size, ("rgb", *fine))
         out: Batch = {"x": shown.pop("rgb"), "id": ids, **names_of(table)}
-        out["caption"] = [words.words(scene, config.facts) for scene in scenes_of(table)]
+        out["caption"] = words.captions(table, config.facts)
         out["caption_ids"] = words.caption_ids(out["caption"], self.length)
         out |= shown
         if "rgb" in config.views:
@@ -188,7 +188,7 @@ class ClipsSource:
         path = paths(table, config.frames, actions, stride=config.stride)
         shown = render_paths(table, path, config.size, ("rgb", *config.views))
         out: Batch = {"x": shown["rgb"], "id": ids, "action": actions, "track": path.float(), **names_of(table)}
-        out["caption"] = [words.words(scene) for scene in scenes_of(table)]
+        out["caption"] = words.captions(table)
         return out | {name: shown[name] for name in config.views}
 
 

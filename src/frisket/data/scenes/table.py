@@ -43,6 +43,15 @@ class Table:
     def __len__(self) -> int:
         return len(self.present)
 
+    def rows(self, where: slice) -> Table:
+        """Some of the rows."""
+        objects, ground, light = (
+            {name: v[where] for name, v in columns.items()} for columns in (self.objects, self.ground, self.light)
+        )
+        return replace(
+            self, present=self.present[where], objects=objects, ground=ground, light=light, index=self.index[where]
+        )
+
     def at(self, frame: int) -> Table:
         """The table `frame` frames later: every centre moves by its velocity and turns back at the frame's border."""
         if frame == 0:

@@ -37,13 +37,14 @@ class Waves:
 
 def octaves(limit: float) -> int:
     """How many octaves [1, 2), [2, 4) ... begin below `limit` cycles a unit."""
-    return max(1, math.ceil(math.log2(max(limit, 1.0) + 1e-9)))
+    return max(1, math.ceil(math.log2(max(limit, 1.0)) - 1e-9))
 
 
 def waves_of(textures: dict[str, Tensor], limit: float) -> Waves:
     """All waves that start below `limit`, from texture columns (name -> (n,)): stripes and checks sit in the first two
-    slots, grain fills all; a plain texture has amplitude zero throughout."""
-    kind, n, m = textures["kind"], len(textures["kind"]), GRAIN * octaves(limit)
+    slots, grain fills all; a plain texture has amplitude zero throughout. Without grain there are two slots only."""
+    kind, n = textures["kind"], len(textures["kind"])
+    m = GRAIN * octaves(limit) if bool((kind == 3).any()) else 2
     u = random.uniform(random.key(0, textures["seed"], random.hash_text("texture")), 3 * m).view(n, m, 3)
     octave = torch.arange(m) // GRAIN
     # a direction spread evenly over the four waves of an octave, then jittered; lengths by the larger component
@@ -64,6 +65,18 @@ def waves_of(textures: dict[str, Tensor], limit: float) -> Waves:
         fx=torch.where(grainy, grain[..., 0], line[0]), fy=torch.where(grainy, grain[..., 1], line[1]),
         amplitude=amplitude, phase=2 * math.pi * u[..., 2],
     )  # fmt: skip
+
+
+def fields(textures: dict[str, Tensor], size: tuple[int, int], angle: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """float32 (n, h, w): textures of things turned by `angle` about (x, y), each (n,); plain ones are zero."""
+    out = torch.zeros(len(x), *size)
+    limit = min(size) / 2 * math.sqrt(2)  # a turn may bring a diagonal wave below the grid's limit
+    for lot in (textures["kind"] == 3, (textures["kind"] == 1) | (textures["kind"] == 2)):
+        rows = lot.nonzero()[:, 0]
+        if len(rows):
+            waves = waves_of({name: v[rows] for name, v in textures.items()}, limit)
+            out[rows] = field(turn(waves, angle[rows], x[rows], y[rows]), size)
+    return out
 
 
 def turn(waves: Waves, angle: Tensor, x: Tensor, y: Tensor) -> Waves:

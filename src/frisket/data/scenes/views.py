@@ -8,7 +8,6 @@ by visible share; semantic, instances, palette, normals, flow and mask are those
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from frisket.core.errors import unknown
 from frisket.data.scenes.layers import Layers
-from frisket.data.scenes.textures import Waves, centres, field, turn, waves_of
+from frisket.data.scenes.textures import centres, fields
 from frisket.data.scenes.vocabulary import COLOUR_RGB, GROUND_RGB, GROUNDS
 
 BULGE = 0.6
@@ -36,31 +35,24 @@ def rgb(lay: Layers) -> Tensor:
 
 def pattern(lay: Layers) -> Tensor:
     """float32 (b, k, h, w): contrast * texture of every object, over the whole frame."""
-    o = {name: v.flatten() for name, v in lay.table.objects.items()}
-    out = torch.zeros(len(o["x"]), *lay.size)
-    rows = (lay.table.present.flatten() & (o["texture.kind"] > 0)).nonzero()[:, 0]
-    if len(rows):
-        o = {name: v[rows] for name, v in o.items()}
-        waves = turn(_waves(o, lay.size), o["angle"], o["x"], o["y"])
-        out[rows] = field(waves, lay.size) * o["texture.contrast"].float()[:, None, None]
-    return out.view(*lay.cover.shape)
+    rows = lay.table.present.flatten().nonzero()[:, 0]
+    o = {name: v.flatten()[rows] for name, v in lay.table.objects.items()}
+    out = torch.zeros(lay.table.present.numel(), *lay.size)
+    out[rows] = fields(_texture(o), lay.size, o["angle"], o["x"], o["y"])
+    return out.view(lay.cover.shape) * lay.table.objects["texture.contrast"].float()[..., None, None]
 
 
 def ground_shade(lay: Layers) -> Tensor:
     """float32 (b, h, w): (1 + contrast * texture) * the ground's falloff away from the light."""
     g, light, (xs, ys) = lay.table.ground, lay.table.light, centres(lay.size)
-    out = torch.ones(len(lay.table), *lay.size)
-    rows = (g["texture.kind"] > 0).nonzero()[:, 0]
-    if len(rows):
-        own = {name: v[rows] for name, v in g.items()}
-        out[rows] += field(_waves(own, lay.size), lay.size) * own["texture.contrast"].float()[:, None, None]
+    still = torch.zeros(len(lay.table), dtype=torch.float64)
+    out = 1 + fields(_texture(g), lay.size, still, still, still) * g["texture.contrast"].float()[:, None, None]
     ax, ay = light["falloff"] * light["azimuth"].cos(), light["falloff"] * light["azimuth"].sin()
     return out * (1 + (ax[:, None] * xs).float()[:, None, :] + (ay[:, None] * ys).float()[:, :, None])
 
 
-def _waves(columns: dict[str, Tensor], size: tuple[int, int]) -> Waves:
-    own = {name.removeprefix("texture."): v for name, v in columns.items() if name.startswith("texture.")}
-    return waves_of(own, min(size) / 2 * math.sqrt(2))  # a turn may bring a diagonal wave below the limit
+def _texture(columns: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix("texture."): v for name, v in columns.items() if name.startswith("texture.")}
 
 
 def reach(lay: Layers) -> tuple[Tensor, Tensor]:

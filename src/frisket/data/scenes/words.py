@@ -16,7 +16,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from frisket.core.errors import FrisketError, check, unknown
-from frisket.data.scenes.scene import Object, Scene
+from frisket.data.scenes.scene import Scene
+from frisket.data.scenes.table import Table, half_of
 from frisket.data.scenes.vocabulary import CLASSES, COLOURS, GROUNDS, PLACES, SIZE_LIMITS, SIZES, TEXTURES
 
 FACTS = ("size", "colour", "texture", "place", "ground")
@@ -52,17 +53,34 @@ def describe(scene: Scene, facts: Sequence[str] = FACTS) -> Statement:
     held = set(facts)
     return Statement(
         objects=tuple(
-            Said(
-                name=CLASSES[o.label],
-                size=size_word(o.size) if "size" in held else None,
-                colour=COLOURS[o.colour] if "colour" in held else None,
-                texture=TEXTURES[o.texture.kind] if "texture" in held else None,
-                place=place_word(o, scene.half) if "place" in held else None,
-            )
-            for o in scene.objects
+            _said((o.label, o.size, o.colour, o.texture.kind, *o.centre), scene.half, held) for o in scene.objects
         ),
         ground=GROUNDS[scene.ground.colour] if "ground" in held else None,
     )
+
+
+def _said(seen: tuple[int, float, int, int, float, float], half: tuple[float, float], held: set[str]) -> Said:
+    """seen: label, size, colour, texture, x, y of an object."""
+    label, size, colour, texture, x, y = seen
+    return Said(
+        name=CLASSES[label],
+        size=size_word(size) if "size" in held else None,
+        colour=COLOURS[colour] if "colour" in held else None,
+        texture=TEXTURES[texture] if "texture" in held else None,
+        place=place_word((x, y), half) if "place" in held else None,
+    )
+
+
+def captions(table: Table, facts: Sequence[str] = FACTS) -> list[str]:
+    """`words` of every row, without making records of them."""
+    held, half = set(facts), half_of(table.aspect)
+    columns = [table.objects[n].tolist() for n in ("label", "size", "colour", "texture.kind", "x", "y")]
+    out = []
+    for i, (on, ground) in enumerate(zip(table.present.tolist(), table.ground["colour"].tolist(), strict=True)):
+        seen = [tuple(c[i][j] for c in columns) for j, there in enumerate(on) if there]
+        objects = tuple(_said(o, half, held) for o in seen)  # type: ignore[arg-type]
+        out.append(say(Statement(objects=objects, ground=GROUNDS[ground] if "ground" in held else None)))
+    return out
 
 
 def say(statement: Statement) -> str:
@@ -121,9 +139,9 @@ def size_word(size: float) -> str:
     return SIZES[sum(size >= limit for limit in SIZE_LIMITS)]
 
 
-def place_word(o: Object, half: tuple[float, float]) -> str:
-    """Which ninth of the frame holds the object's centre."""
-    column, row = (1 + (c > h / 3) - (c < -h / 3) for c, h in zip(o.centre, half, strict=True))
+def place_word(centre: tuple[float, float], half: tuple[float, float]) -> str:
+    """Which ninth of the frame holds `centre`."""
+    column, row = (1 + (c > h / 3) - (c < -h / 3) for c, h in zip(centre, half, strict=True))
     return PLACES[3 * row + column]
 
 

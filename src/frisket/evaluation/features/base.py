@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from frisket.core.errors import check
 from frisket.data.base import Data
 
 
+@runtime_checkable
 class Extractor(Protocol):
     """A built extractor. `name` identifies it with its weights; `classes` is 0 when it gives no probabilities."""
 
@@ -31,6 +32,7 @@ class Extractor(Protocol):
         ...
 
 
+@runtime_checkable
 class Features(Protocol):
     """A registered value ("features/...")."""
 
@@ -53,7 +55,10 @@ class Extracted:
 
 
 def extract(extractor: Extractor, x: Tensor, batch: int = 256) -> Extracted:
-    """Features of all samples in `x` (n, ...), `batch` at a time. Raises `FrisketError` on an empty or non-finite set."""
+    """Features of all samples in `x` (n, ...), `batch` at a time.
+
+    Raises `FrisketError` on an empty or non-finite set.
+    """
     check(len(x) > 0, "samples", len(x), "at least 1")
     check(bool(torch.isfinite(x).all()), "samples", "with NaN or infinity", "finite")
     parts = [extractor(x[i : i + batch]) for i in range(0, len(x), batch)]

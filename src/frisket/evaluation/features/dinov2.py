@@ -21,10 +21,11 @@ from frisket.core.registry import register
 from frisket.data.base import Data
 from frisket.evaluation.features.base import as_rgb
 
+PAPER = "Oquab et al. DINOv2: Learning Robust Visual Features without Supervision. 2023. arXiv:2304.07193"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-@register("features/dinov2")
+@register("features/dinov2", cite=PAPER)
 @dataclass(frozen=True, kw_only=True)
 class Dinov2:
     """model: a local folder or a Hugging Face id. size: images are resized to this square, a multiple of the patch."""
@@ -33,7 +34,7 @@ class Dinov2:
     size: int = 224
 
     def build(self, data: Data) -> Dinov2Extractor:
-        """Raises `MissingExtra` without transformers, `FrisketError` when the weights are neither local nor reachable."""
+        """Raises `MissingExtra` without transformers, `FrisketError` when weights are neither local nor reachable."""
         if importlib.util.find_spec("transformers") is None:
             raise MissingExtra("transformers", "diffusers", "features.dinov2")
         try:

@@ -1,7 +1,7 @@
 """InceptionV3 with the weights that published FID values use, through torch-fidelity.
 
-Network, resizing and weights are torch-fidelity's port of the TensorFlow graph; nothing of it is written again here. The
-weights are not downloaded silently: the file is put in place once, its hash is compared, and it is read as plain
+Network, resizing and weights are torch-fidelity's port of the TensorFlow graph; nothing of it is written again here.
+The weights are not downloaded silently: the file is put in place once, its hash is compared, and it is read as plain
 tensors before the library sees it. Shapes: b batch.
 """
 

@@ -1,7 +1,7 @@
 """Kernel distance (KID): the unbiased estimate of the squared maximum mean discrepancy under a cubic kernel.
 
-Binkowski et al. 2018, arXiv 1801.01401: k(x, y) = (x.y / d + 1)^3. Published values average the estimate over subsets of
-1,000 samples to save memory; the estimate over all samples used here has the same expectation and less variance.
+Binkowski et al. 2018, arXiv 1801.01401: k(x, y) = (x.y / d + 1)^3. Published values average the estimate over subsets
+of 1,000 samples to save memory; the estimate over all samples used here has the same expectation and less variance.
 Unbiased, so values below zero occur when the distributions agree.
 Shapes: n, m samples, d features.
 """

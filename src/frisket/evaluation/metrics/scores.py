@@ -1,8 +1,8 @@
 """Scores from a classifier's probabilities: inception-like score and class accuracy.
 
 Inception score: Salimans et al. 2016, arXiv 1606.03498, exp(mean KL(p(y|x) | p(y))), here with any classifier and over
-all samples at once (the paper averages over ten splits, which only lowers it). It lies in [1, k]: sure about each image,
-even over the classes.
+all samples at once (the paper averages over ten splits, which only lowers it). It lies in [1, k]: sure about each
+image, even over the classes.
 Shapes: n samples, k classes.
 """
 

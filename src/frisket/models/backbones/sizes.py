@@ -24,7 +24,13 @@ DDIT = {"tiny": (8, 512, 8), "small": (12, 768, 12), "medium": (24, 1024, 16)}
 
 
 def dit(
-    size: str, patch: int = 2, *, channels: int = 4, channels_out: int | None = None, side: int = 32, classes: int = 1000
+    size: str,
+    patch: int = 2,
+    *,
+    channels: int = 4,
+    channels_out: int | None = None,
+    side: int = 32,
+    classes: int = 1000,
 ) -> Transformer:
     """DiT of a published size ("S", "B", "L", "XL"). channels_out: twice `channels` (learned variance) if None."""
     if size not in DIT:

@@ -102,38 +102,47 @@ class TransformerModel(nn.Module):
         super().__init__()
         self.config = config
         condition = config.width if config.condition is None else config.condition
-        grid = config.input.grid
+        grid, last = config.input.grid, config.final_modulation
         self.sizes = Sizes(width=config.width, heads=config.heads, condition=condition, grid=grid)
         self.input = config.input.build(config.width, sum(_channels(door) for door in config.doors))
         self.positions = config.positions.build(self.sizes)
-        self.time = config.time.build(condition) if config.time is not None else None
+        self.time: nn.Module | None = config.time.build(condition) if config.time is not None else None
         self.doors = Doors(config.doors, condition, config.width)
         self.shared = nn.ModuleDict()
+        for modulation, count in {(b.modulation, b.numbers): None for b in config.blocks} | {(last, 2): None}:
+            self._share(modulation, count)
         self.blocks = nn.ModuleList([self.new_block(block) for block in config.blocks])
         self.final_norm = config.final_norm.build(config.width)
-        self.final_modulation = self._modulation(config.final_modulation, 2)
+        self.final_modulation = last.build(condition, config.width, 2)
+        self._check_modulation(2, self.final_modulation)
         self.output = config.output.build(config.width, grid)
         self.grids: dict[tuple[Any, ...], Tags] = {}
 
     def new_block(self, block: Block) -> BlockModule:
-        """A block of this model's sizes, on the default device and not yet initialised."""
-        self._modulation(block.modulation, block.numbers)
-        return block.build(self.sizes)
+        """A block of this model's sizes, on the default device and not yet initialised.
 
-    def _modulation(self, modulation: Modulation, count: int) -> nn.Module:
-        config, condition, width = self.config, self.sizes.condition, self.sizes.width
-        blind = config.time is None and not any(door.way == "vector" for door in config.doors)
-        key, built = shared_key(modulation, count), modulation.build(condition, width, count)
+        Raises `FrisketError` if the model lacks what the block's modulation wants: a condition vector, or the layer
+        that blocks of its kind share.
+        """
+        built = block.build(self.sizes)
+        self._check_modulation(block.numbers, built.modulation)
+        return built
+
+    def _share(self, modulation: Modulation, count: int) -> None:
+        shared = modulation.build_shared(self.sizes.condition, self.sizes.width, count)
+        if shared is not None:
+            self.shared[shared_key(modulation, count)] = shared
+
+    def _check_modulation(self, count: int, built: nn.Module) -> None:
+        blind = self.time is None and "vector" not in self.doors.ways.values()
         if blind and any(True for _ in built.parameters()):
             raise FrisketError("a modulation needs a time embedding or a condition by `vector`; use modulation/none")
-        shared = modulation.build_shared(condition, width, count)
-        if shared is not None and key not in self.shared:
-            self.shared[key] = shared
-        return built
+        if getattr(built, "key", None) not in (None, *self.shared):
+            raise FrisketError(f"this model's blocks share no modulation of {count} numbers, so none can be added to")
 
     def sites(self) -> list[str]:
         """Every addressable position of the call."""
-        inner = [s for i, block in enumerate(self.blocks) for s in (f"block[{i}]", *block.sites(f"block[{i}]"))]
+        inner = [s for i, block in enumerate(self.blocks) for s in (f"block[{i}]", *block.sites(f"block[{i}]"))]  # type: ignore[operator]
         return ["model", "embed", *span_sites(len(self.blocks)), *inner, "head"]
 
     def forward(

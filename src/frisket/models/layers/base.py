@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -72,6 +72,7 @@ class BranchCall:
     positions: Placing | None
 
 
+@runtime_checkable
 class Mixer(Protocol):
     """A registered value ("mixer/...", "ffn/..."). Its module is called as `module(tokens, call)` with normalised and
     modulated tokens and returns features (b, n, d)."""
@@ -79,6 +80,7 @@ class Mixer(Protocol):
     def build(self, sizes: Sizes) -> nn.Module: ...
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """A registered value ("embedder/..."). `gives` says what its module returns for a raw value and its dropped rows:
     "vector" (b, d), "tokens" (a `Tokens`) or "image" (b, c, *grid)."""

@@ -6,7 +6,7 @@ Shapes: b batch, c channels, n tokens, d width, k vocabulary; `*axes` the grid o
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from frisket.models.grid import Grid
 from frisket.models.init import ZEROS, Uniform, embedding, linear
 
 
+@runtime_checkable
 class Input(Protocol):
     """A registered value ("input/..."): knows the state's shape and how to make tokens of it."""
 
@@ -33,6 +34,7 @@ class Input(Protocol):
     def build(self, width: int, extra_channels: int) -> nn.Module: ...
 
 
+@runtime_checkable
 class Head(Protocol):
     """A registered value ("output/...")."""
 

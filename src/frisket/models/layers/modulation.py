@@ -9,7 +9,7 @@ Shapes: b batch, n tokens, d width, w width of the condition vector, k distinct 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,7 @@ from frisket.models.layers.base import Side
 from frisket.models.tokens import Tags, gather
 
 
+@runtime_checkable
 class Modulation(Protocol):
     """A registered value ("modulation/..."). The module is called with the `Side` and returns (b, u * d) or
     (b, k, u * d), or None for a block that nothing modulates."""
@@ -29,7 +30,7 @@ class Modulation(Protocol):
     def build(self, condition: int, width: int, count: int) -> nn.Module: ...
 
     def build_shared(self, condition: int, width: int, count: int) -> nn.Module | None:
-        """What all blocks of this kind share; run once a forward pass, on the condition vector."""
+        """What all blocks of this kind share; run once a forward pass, on the condition vector. None: nothing."""
         ...
 
 
@@ -66,7 +67,7 @@ class Shared:
     table is normal with variance 1 / d and the gates do not start at zero."""
 
     def build(self, condition: int, width: int, count: int) -> nn.Module:
-        return _Offsets(width, count, digest(self))
+        return _Offsets(width, count, shared_key(self, count))
 
     def build_shared(self, condition: int, width: int, count: int) -> nn.Module | None:
         return linear(condition, width * count, law=Normal(0.02), role="modulation")
@@ -111,9 +112,9 @@ class _LowRank(nn.Module):
 class _Offsets(nn.Module):
     table: Tensor
 
-    def __init__(self, width: int, count: int, name: str):
+    def __init__(self, width: int, count: int, key: str):
         super().__init__()
-        self.key = f"{name}_{count}"
+        self.key = key
         parameter(self, "table", (count * width,), Normal(width**-0.5), "vector")
 
     def forward(self, side: Side) -> Tensor:

@@ -6,7 +6,7 @@ Shapes: b batch, n tokens, d width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,6 +17,7 @@ from frisket.models.init import ONES, ZEROS, parameter
 Affine = Literal["none", "weight", "both"]
 
 
+@runtime_checkable
 class Norm(Protocol):
     """A registered value ("norm/...")."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,7 @@ from frisket.models.layers.base import Sizes
 from frisket.models.tokens import Tags
 
 
+@runtime_checkable
 class PositionModule(Protocol):
     """What a built part offers: `placing` is None where attention is not touched."""
 
@@ -32,6 +33,7 @@ class PositionModule(Protocol):
     def __call__(self, h: Tensor, tags: Tags) -> Tensor: ...
 
 
+@runtime_checkable
 class Positions(Protocol):
     """A registered value ("positions/...")."""
 

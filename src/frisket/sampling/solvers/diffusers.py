@@ -47,8 +47,8 @@ class DiffusersGrid:
             import diffusers
         except ImportError:
             raise MissingExtra("diffusers", "diffusers", "solver/diffusers") from None
-        made = getattr(diffusers, self.scheduler, None)
-        if not self.scheduler.endswith("Scheduler") or made is None:
+        made = getattr(diffusers, self.scheduler, None) if self.scheduler.endswith("Scheduler") else None
+        if made is None:
             raise FrisketError(f"diffusers has no scheduler {self.scheduler!r} (a class name such as DDIMScheduler)")
         scheduler = made(**self.options)
         check("learned" not in str(scheduler.config.get("variance_type")), "scheduler.variance_type",

@@ -1,0 +1,93 @@
+"""One experiment end to end: train, sample, edit, evaluate, report."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from frisket.core.config import to_config
+from frisket.core.errors import FrisketError
+from frisket.evaluation.report import Report, Section, Table, library_versions, write_report
+from frisket.evaluation.sections import heldout_section, loss_section
+from frisket.experiments.experiment import Experiment, forward_macs
+from frisket.experiments.measures import held_out
+from frisket.experiments.paper import Paper, bibtex
+from frisket.experiments.showcase import show
+from frisket.experiments.system import train
+from frisket.models.count import count_parameters
+from frisket.sampling.pipeline import Pipeline
+
+
+def run(
+    experiment: Experiment, folder: Path, *, paper: Paper | None = None, seed: int | None = None, resume: str = "auto",
+    max_time: float | None = None, say: Callable[[str], None] = print,
+) -> Path:  # fmt: skip
+    """Train `experiment` in `folder`, look at the result and write report.html and report.json there.
+
+    Returns the page's path. The same call on an interrupted folder goes on; on a finished one only the report is made
+    again. Raises `FrisketError` before any work on what does not fit.
+    """
+    began = time.monotonic()
+    experiment = replace(experiment, study=None).fit()
+    if seed is not None:
+        experiment = replace(experiment, training=replace(experiment.training, seed=seed))
+    say(f"{experiment.name}: training in {folder}")
+    pipeline = train(experiment, folder, resume=resume, max_time=max_time)
+    trained = time.monotonic()
+    say("sampling, editing, evaluating")
+    sections, results = look(experiment, pipeline, folder)
+    timings = {"training": trained - began, "sampling and evaluation": time.monotonic() - trained}
+    page = write_report(
+        folder,
+        Report(
+            title=paper.title if paper else experiment.name,
+            summary=paper.does if paper else "",
+            sections=sections,
+            config=to_config(experiment),
+            versions=library_versions(),
+            seed=experiment.training.seed,
+            timings=timings,
+            command=" ".join(["frisket", *map(shlex.quote, sys.argv[1:])]),
+            citations=[bibtex(paper.cite)] if paper else [],
+            results=results,
+        ),
+    )
+    say(f"report: {page}")
+    return page
+
+
+def look(experiment: Experiment, pipeline: Pipeline, folder: Path) -> tuple[list[Section], dict]:
+    """All sections of a trained run, and their numbers."""
+    records = read_metrics(folder)
+    sections = [_cost(experiment, pipeline)]
+    if records:
+        sections.append(loss_section([r["step"] for r in records], {"loss": [r["loss"] for r in records]}))
+    shown, results = show(pipeline, experiment.data, experiment.n_samples, folder)
+    losses = held_out(pipeline, experiment.data, experiment.n_samples)
+    results["held_out_loss"] = losses.as_dict()
+    return [*sections, *shown, heldout_section({experiment.name: losses})], results
+
+
+def read_metrics(folder: Path) -> list[dict]:
+    """The records of metrics.jsonl."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        raise FrisketError(f"{path} does not exist, so {folder} is no run")
+    return [json.loads(line) for line in path.read_text().splitlines() if line]
+
+
+def _cost(experiment: Experiment, pipeline: Pipeline) -> Section:
+    training, macs = experiment.training, forward_macs(experiment)
+    rows = (
+        ("parameters", f"{count_parameters(pipeline.model):,}"),
+        ("multiply-adds of a forward", f"{macs / 1e6:,.2f} M"),
+        ("training", f"{training.steps:,} steps of {training.batch} samples"),
+        ("training FLOPs", f"{6.0 * macs * training.batch * training.steps:.3g}"),
+        ("sampling", f"{experiment.sampler.steps} steps"),
+    )
+    return Section(title="Size and cost", table=Table(columns=("what", "how much"), rows=rows, right=(1,)))

@@ -1,0 +1,97 @@
+"""From an experiment to a trained pipeline: build the parts, train, read back what was saved."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from frisket.core.config import to_config
+from frisket.core.errors import FrisketError
+from frisket.core.files import read_json, write_json
+from frisket.data.base import Source, Stream
+from frisket.experiments.experiment import Experiment
+from frisket.models.init import materialise
+from frisket.sampling.pipeline import Pipeline
+from frisket.tasks.diffusion import DiffusionTask
+from frisket.training.trainer import Result
+
+FIRST = int(os.environ.get("RANK", "0")) == 0  # of the processes that torchrun started
+
+
+def build(experiment: Experiment) -> tuple[DiffusionTask, Pipeline, Source | Stream]:
+    """The task, the pipeline around its model, and the training data of a *fitted* experiment. Weights come from the
+    training seed."""
+    source = experiment.data.open("train")
+    model: Any = experiment.model.build()
+    materialise(model, experiment.training.seed)
+    pipeline = Pipeline(model, experiment.process, experiment.codec, experiment.sampler, source.info)
+    return experiment.task.build(pipeline), pipeline, source
+
+
+def load(target: str | Path) -> Pipeline:
+    """The pipeline of a run folder (its `model/`), of a model folder, or of a repository of the Hugging Face hub."""
+    folder = Path(target)
+    return Pipeline.from_pretrained(folder / "model" if (folder / "model").is_dir() else target)
+
+
+def train(
+    experiment: Experiment, folder: Path | str, *, seed: int | None = None, resume: str = "auto",
+    max_time: float | None = None, quiet: bool = False,
+) -> Pipeline:  # fmt: skip
+    """Train an experiment in `folder` and return the pipeline with the averaged weights.
+
+    The experiment is fitted to its data first. Writes config.json, metrics.jsonl, checkpoints and `model/`. A folder
+    that holds another experiment is refused; one that was interrupted goes on; one that is done is read back.
+    """
+    experiment, folder = replace(experiment, study=None).fit(), Path(folder)
+    if seed is not None:
+        experiment = replace(experiment, training=replace(experiment.training, seed=seed))
+    if quiet:
+        watching = replace(experiment.training.watching, previews=0)
+        experiment = replace(experiment, training=replace(experiment.training, watching=watching))
+    claim(folder, experiment)
+    task, pipeline, source = build(experiment)
+    result = experiment.training.fit(task, source, folder, resume=resume, max_time=max_time)
+    return finish(pipeline, result, folder)
+
+
+def claim(folder: Path, experiment: Experiment) -> None:
+    """Make `folder` this experiment's (by the first of several processes). Raises `FrisketError` if it holds another
+    one's."""
+    config, path = to_config(experiment), folder / "config.json"
+    if path.is_file():
+        held = read_json(path)
+        changed = [k for k in config if held.get(k) != config[k]]
+        if changed:
+            raise FrisketError(
+                f"{folder} holds a run with another {', '.join(changed)}; choose another --out, or remove it to start anew"
+            )
+    elif FIRST:
+        write_json(path, config)
+
+
+def finish(pipeline: Pipeline, result: Result, folder: Path) -> Pipeline:
+    """Save the averaged weights of the last checkpoint as `model/` and return the pipeline that holds them."""
+    if result.folder is None:
+        raise FrisketError(f"{folder}: the run stopped before its first checkpoint")
+    trained = Pipeline.from_pretrained(result.folder)
+    if FIRST:
+        trained.save_pretrained(folder / "model")
+    return trained
+
+
+def dry_run(experiment: Experiment) -> str:
+    """Build everything of an experiment, make one update and take it back, write nothing; what a run would cost."""
+    experiment = experiment.fit()
+    task, pipeline, source = build(experiment)
+    state, training = pipeline.spec, experiment.training
+    symbols = f", {state.vocabulary} symbols" if state.vocabulary else ""
+    lines = [
+        f"data        {source.info.size or 'endless'} items of {source.info.kind} {source.info.shape or ''}",
+        f"state       {state.kind} {state.shape}{symbols}",
+        f"training    {training.steps:,} steps of {training.batch} samples",
+        training.dry_run(task, source).lines(),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,52 @@
+"""Counts against DiT's published tables."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from frisket.models.backbones.sizes import dit, pit
+from frisket.models.backbones.transformer import Transformer
+from frisket.models.block import Block, repeat
+from frisket.models.count import count_macs, count_parameters
+
+GMACS = {
+    ("S", 2): 6.06, ("S", 4): 1.41, ("S", 8): 0.36, ("B", 2): 23.01, ("B", 4): 5.56, ("B", 8): 1.42, ("L", 2): 80.7,
+    ("L", 4): 19.7, ("L", 8): 5.01, ("XL", 2): 118.6, ("XL", 4): 29.05, ("XL", 8): 7.39,
+}  # fmt: skip
+
+
+def on_meta(config):
+    with torch.device("meta"):
+        return config.build()
+
+
+@pytest.mark.parametrize(("size", "patch"), GMACS)
+def test_macs_are_the_published_ones(size, patch):
+    macs = count_macs(on_meta(dit(size, patch)), (4, 32, 32))
+    assert macs / 1e9 == pytest.approx(GMACS[size, patch], rel=0.01)
+
+
+def test_macs_follow_the_formula():
+    n, d, depth = 1024, 1024, 24
+    per_block = 12 * n * d**2 + 2 * n**2 * d + 6 * d**2
+    assert count_macs(on_meta(pit("L")), (4, 32, 32)) == pytest.approx(depth * per_block, rel=1e-3)
+
+
+def test_a_network_of_512_pixels():
+    assert count_macs(on_meta(dit("XL", 2, side=64)), (4, 64, 64)) / 1e9 == pytest.approx(524.6, rel=0.01)
+
+
+def test_counting_leaves_the_model_as_it_is():
+    model = Transformer(width=16, heads=2, blocks=repeat(Block(), 2)).build()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    assert count_macs(model, (1, 8, 8)) > 0
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_shared_parameters_count_once_and_frozen_ones_on_demand():
+    layer = nn.Linear(3, 4)
+    assert count_parameters(nn.ModuleList([layer, layer])) == 16
+    model = Transformer(width=16, heads=2, blocks=(Block(),)).build()
+    assert count_parameters(model) - count_parameters(model, trained_only=True) == 16 * 16
