@@ -3,7 +3,7 @@ import torch
 
 from frisket.core import FrisketError
 from frisket.processes import Gaussian, Known, Masked, MaskedSteps
-from frisket.processes.absorbing import NEVER, Absorbing, copied, counted, open_elements, symbols
+from frisket.processes.absorbing import NEVER, Absorbing, copied, counted, lowest, open_elements, symbols
 
 K = 5
 GEN = torch.Generator().manual_seed(0)
@@ -54,3 +54,12 @@ def test_what_counts_and_what_is_open():
     gaussian = Gaussian().corrupt(torch.zeros(2, 1, 4), torch.ones(2), torch.zeros(2, 1, 4))
     with pytest.raises(FrisketError, match="masked process"):
         counted(gaussian, None)
+
+
+def test_lowest_hides_as_many_as_asked_among_the_open():
+    order = torch.rand(3, 6, generator=GEN, dtype=torch.float64)
+    count = torch.tensor([0, 2, 9])
+    hidden = lowest(order, ~FIRST, count)
+    assert hidden.sum(1).tolist() == [0, 2, 4]
+    assert not (hidden & FIRST).any()
+    assert order[1][hidden[1]].max() < order[1][~hidden[1] & ~FIRST[1]].min()

@@ -7,6 +7,7 @@ from sampling_fakes import Joint, tiny_pipeline
 from frisket.codecs.base import Spec
 from frisket.core import FrisketError
 from frisket.data.base import Info
+from frisket.processes.known import Known
 from frisket.processes.masked import Masked
 from frisket.sampling.corrections import ImposeKnown
 from frisket.sampling.decoding.decoder import Ordered
@@ -143,3 +144,21 @@ def test_further_models_are_used(pipeline):
         pipeline.model, pipeline.process, pipeline.codec, pipeline.sampler, pipeline.info, others={"weak": weak.model}
     )
     assert not torch.allclose(both.sample(1, guidance=autoguidance(2.0), label=0), pipeline.sample(1, label=0))
+
+
+def test_completing_ids_keeps_the_known():
+    process = Masked(vocabulary=3)
+    joint = Joint(process)
+    model = torch.nn.Module()
+    model.forward = lambda x, t, cond=None: joint(x, t)
+    pipeline = Pipeline(model, process, Words(), Sampler(steps=3, update=Ordered()), Info(kind="text"))
+    known = Known(
+        values=torch.tensor([[2, 0, 0], [1, 0, 0], [0, 1, 0]]), where=torch.tensor([[True, False, False]] * 3)
+    )
+    words = pipeline.complete(known, batch=2)
+    assert [w[0] for w in words] == ["c", "b", "a"]
+    assert words == pipeline.complete(known)
+
+
+def test_classes_in_turn(pipeline):
+    assert pipeline.in_turn(6, first=3)["label"].tolist() == [3, 0, 1, 2, 3, 0]

@@ -14,7 +14,7 @@ def source(tmp_path_factory):
 
 
 def job(source, **changes):
-    return Job(source=source, **{"n": 10, "part": 4, "batch": 3, "labels": "uniform", "seed": 5} | changes)
+    return Job(source=source, **{"n": 10, "chunk": 4, "batch": 3, "labels": "uniform", "seed": 5} | changes)
 
 
 def read(path):
@@ -116,7 +116,7 @@ def test_rounding_is_the_published_one():
         to_uint8(torch.zeros(1, 2, 4, 4))
 
 
-@pytest.mark.parametrize("change", [{"n": 0}, {"part": 0}, {"labels": "all"}])
+@pytest.mark.parametrize("change", [{"n": 0}, {"chunk": 0}, {"labels": "all"}])
 def test_ranges(change):
     with pytest.raises(FrisketError, match="job"):
         Job(source="", **change)

@@ -135,6 +135,12 @@ def open_elements(
     return open_ if valid is None else open_ & valid
 
 
+def lowest(order: Float[Tensor, "b *g"], open_: Bool[Tensor, "b *g"], count: Int[Tensor, "b"]) -> Bool[Tensor, "b *g"]:
+    """True at the `count` open elements of each row that come first in `order`, whose numbers are below 2."""
+    rank = order.masked_fill(~open_, 2.0).flatten(1).argsort(1).argsort(1).reshape(open_.shape)
+    return (rank < expand(count, rank)) & open_
+
+
 def check_vocabulary(vocabulary: int) -> None:
     check(vocabulary >= 0, "process.vocabulary", vocabulary, "at least 1 (0 = not yet known)")
 

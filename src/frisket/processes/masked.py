@@ -25,6 +25,7 @@ from frisket.processes.absorbing import (
     check_ids,
     check_vocabulary,
     counted,
+    lowest,
     open_elements,
     symbols,
 )
@@ -106,9 +107,7 @@ class Masked(Absorbing):
         out = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
         for i in range(draws):
             count = ((i + start) / draws * total).floor().long() + 1
-            order = step.draw(f"nelbo/order/{i}", tuple(x0.shape[1:]), "uniform").masked_fill(~open_, 2.0)
-            rank = order.flatten(1).argsort(1).argsort(1).reshape(x0.shape)
-            hidden = (rank < expand(count, rank)) & open_
+            hidden = lowest(step.draw(f"nelbo/order/{i}", tuple(x0.shape[1:]), "uniform"), open_, count)
             t = self.schedule.time(count / total.clamp(min=1))
             nats = self._nats(predict(self.hide(x0, hidden), t).pred, x0, hidden)
             out += nats.to(torch.float64).flatten(1).sum(1) * total / count / draws

@@ -12,6 +12,7 @@ Shapes: b batch, `*g` the grid of ids, k real symbols.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -22,7 +23,15 @@ from frisket.core.condition import Output
 from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.core.step import Step
-from frisket.processes.absorbing import Absorbing, Predict, check_ids, check_vocabulary, counted, open_elements
+from frisket.processes.absorbing import (
+    Absorbing,
+    Predict,
+    check_ids,
+    check_vocabulary,
+    counted,
+    lowest,
+    open_elements,
+)
 from frisket.processes.base import Corrupted, expand, mean_over
 from frisket.processes.known import Known
 from frisket.processes.parameterisations import Parameterisation, Substitution
@@ -58,7 +67,8 @@ class MaskedSteps(Absorbing):
         else one of 1 / T, 2 / T, ..., 1."""
         clean = self.parameterisation.clean
         rest = (u.to(torch.float64) - clean) / (1 - clean)
-        return torch.where(rest < 0, torch.zeros_like(rest), self._grid(rest))
+        step = ((rest * self.steps).floor() + 1).clamp(max=self.steps)
+        return torch.where(rest < 0, torch.zeros_like(rest), step / self.steps)
 
     def corrupt(
         self,
@@ -99,45 +109,49 @@ class MaskedSteps(Absorbing):
         A step's divergence is zero at visible elements and has the factor (m_t - m_s) / m_t at hidden ones. Drawing
         the step with probability m_t - m_s, one of the N elements surely hidden and the others with probability m_t,
         turns the sum over steps into the mean of N times the hidden elements' average divergence over that factor: the
-        same number with a bounded variance. Steps are stratified over the draws.
+        same number with a bounded variance. One stratified number draws the count of hidden elements and, given it, the
+        step. Draws are those of `process/masked`, so that two such bounds of like models differ by little noise.
         """
         check_ids(x0)
         check(draws >= 1, "draws", draws, "at least 1")
         open_ = open_elements(x0, known, valid)
-        total = open_.flatten(1).sum(1)
+        total = open_.flatten(1).sum(1).clamp(min=1)
         zero = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
         _, reconstruction = self._nats(predict(x0, zero).pred, x0, x0, zero, open_)
         out = reconstruction.flatten(1).sum(1)
-        start = step.draw("nelbo/step", (), "uniform")
-        shape = tuple(x0.shape[1:])
-        for i in range(draws):
-            t = self._grid(self.schedule.time((i + start) / draws))
+        u = torch.arange(draws, device=x0.device) + step.draw("nelbo/count", (1,), "uniform")
+        counts, times = self._pick(u / draws, total)
+        for i, (count, t) in enumerate(zip(counts.T, times.T, strict=True)):
+            hidden = lowest(step.draw(f"nelbo/order/{i}", tuple(x0.shape[1:]), "uniform"), open_, count)
             now, before = self._shares(t)
-            noise = step.draw(f"nelbo/noise/{i}", shape, "uniform").masked_fill(~open_, 2.0)
-            sure = self._sure(step.draw(f"nelbo/sure/{i}", (), "uniform"), open_)
-            hidden = ((noise < expand(now, x0)) | sure) & open_
             x_t = self.hide(x0, hidden)
             divergence, _ = self._nats(predict(x_t, t).pred, x_t, x0, t, open_)
-            average = divergence.flatten(1).sum(1) / hidden.flatten(1).sum(1).clamp(min=1)
-            out = out + total * average * now / (now - before).clamp(min=TINY) / draws
+            out = out + divergence.flatten(1).sum(1) * total / count * now / (now - before).clamp(min=TINY) / draws
         return out
 
-    def _grid(self, u: Tensor) -> Tensor:
-        """The first of 1 / T, ..., 1 above u."""
-        return ((u * self.steps).floor() + 1).clamp(max=self.steps) / self.steps
+    def _pick(self, u: Tensor, total: Tensor) -> tuple[Int[Tensor, "b draws"], Float[Tensor, "b draws"]]:
+        """How many of `total` elements are hidden, at least 1, and at which time: the u-quantiles (b, draws) of their
+        joint law, ordered by count."""
+        at = torch.zeros_like(u, dtype=torch.int64)
+        for n in total.unique().tolist():
+            law = self._law(n, u.device).flatten().cumsum(0)
+            here = total == n
+            at[here] = torch.searchsorted(law, u[here] * law[-1], right=True).clamp(max=len(law) - 1)
+        return at // self.steps + 1, (at % self.steps + 1).to(torch.float64) / self.steps
+
+    def _law(self, n: int, device: torch.device) -> Float[Tensor, "n steps"]:
+        """Probability of 1 .. n hidden (one surely, the others with m) and of the steps 1 .. T (each its rise of m)."""
+        count = torch.arange(1, n + 1, dtype=torch.float64, device=device)[:, None]
+        now, before = self._shares(torch.arange(1, self.steps + 1, dtype=torch.float64, device=device) / self.steps)
+        ways = math.lgamma(n) - torch.lgamma(count) - torch.lgamma(n - count + 1)
+        chance = (ways + torch.xlogy(count - 1, now) + torch.xlogy(n - count, 1 - now)).exp()
+        return chance * (now - before)
 
     def _shares(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """m at t and a step earlier, float64."""
         t = t.to(torch.float64)
         earlier = (t - 1 / self.steps).clamp(min=0)
         return self.schedule.hidden(t), self.schedule.hidden(earlier)
-
-    @staticmethod
-    def _sure(u: Tensor, open_: Tensor) -> Tensor:
-        """True at one of the open elements of each row, chosen by u."""
-        flat = open_.flatten(1)
-        rank = flat.cumsum(1) - 1
-        return ((rank == (u * flat.sum(1)).floor()[:, None]) & flat).reshape(open_.shape)
 
     def _nats(
         self, pred: Tensor, x_t: Tensor, x0: Tensor, t: Tensor, counts: Tensor

@@ -121,8 +121,8 @@ class Pipeline:
         self, known: Known, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
         batch: int = 64, **conditions: Any,
     ) -> Any:  # fmt: skip
-        """The data of states whose `known` elements are given: prompts, clues, any part of an id grid. Known elements of
-        the state are kept exactly; `edit` is the same for images, in the data's own range."""
+        """The data of states whose `known` elements are given: prompts, clues, any part of an id grid. Known elements
+        of the state are kept exactly; `edit` is the same for images, in the data's own range."""
         sampler, n = self._imposing(self._sampler(steps, guidance)), len(known.values)
         cond, known = self._conditions(conditions, n), known.to(self.device)
         parts = [
