@@ -69,7 +69,7 @@ def score_samples(
     """`evaluate` on n samples: values, intervals, real-vs-real floors; all measures that fit, or those named."""
 
     def generate(step: Step, cond: Condition | None) -> Tensor:
-        values = {} if cond is None else dict(cond.values)
+        values: dict[str, Any] = {} if cond is None else dict(cond.values)
         return pipeline.sample(len(step.sample), seed=step.seed, first=int(step.sample[0]), **values)
 
     chosen = None if measures is None else [measure_named(name) for name in measures]

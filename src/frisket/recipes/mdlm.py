@@ -56,7 +56,7 @@ STUDY = Study(
     },
     measures=("bits",),
     expect=(
-        less("bits", "substitution, continuous", "substitution, 1000 steps"),
+        less("bits", "substitution, continuous", "plain, 1000 steps"),
         less("bits", "substitution, 1000 steps", "plain, 1000 steps"),
     ),
     note="Each arm is trained and measured by its own bound; all are bounds of the same likelihood. The plain arm "

@@ -79,7 +79,7 @@ class Pipeline:
         ]
         return _joined(parts)
 
-    def in_turn(self, n: int, first: int = 0) -> dict[str, Tensor]:
+    def in_turn(self, n: int, first: int = 0) -> dict[str, Any]:
         """Conditions for n samples of a class-conditional model: the classes in turn, from sample number `first`."""
         counts = class_counts(self.model, self.info)
         return {name: torch.arange(first, first + n) % count for name, count in counts.items()}
