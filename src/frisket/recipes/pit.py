@@ -54,7 +54,7 @@ STUDY = Study(
 def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
-    width, depth, batch, steps = {"tiny": (32, 2, 16, 20), "small": (64, 4, 64, 1500)}[size]
+    width, depth, batch, steps = {"tiny": (32, 2, 16, 20), "small": (64, 4, 32, 1500)}[size]
     return Experiment(
         name="pit",
         data=Digits(),
