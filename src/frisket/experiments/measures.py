@@ -14,8 +14,10 @@ from frisket.core.registry import names
 from frisket.core.step import Step
 from frisket.data.base import Batch, Data, Source
 from frisket.evaluation.evaluate import evaluate, measure_named
+from frisket.evaluation.features.pixels import PixelFeatures
 from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
+from frisket.experiments.experiment import Experiment
 from frisket.sampling.pipeline import Pipeline
 
 OWN = ("loss", "bits")
@@ -27,6 +29,17 @@ def check_measures(wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in accepted:
             raise unknown("measure", name, accepted)
+
+
+def check_measurable(experiment: Experiment, wanted: Sequence[str]) -> None:
+    """Raise `FrisketError` on a measure that a fitted experiment does not have, before anything is trained."""
+    check_measures(wanted)
+    kind = experiment.data.open("test").info.kind
+    for name in wanted:
+        if name == "bits" and not hasattr(experiment.process, "nelbo"):
+            raise FrisketError(f"measure 'bits' needs a process with a bound; {experiment.name}'s states none")
+        if name not in OWN and kind != "image":
+            raise FrisketError(f"measure {name!r} is of images; {experiment.name} makes {kind}")
 
 
 def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500, seed: int = 0) -> dict[str, float]:
@@ -66,14 +79,18 @@ def bound(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> dict[str, An
 def score_samples(
     pipeline: Pipeline, data: Data, *, n: int, seed: int = 0, measures: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """`evaluate` on n samples: values, intervals, real-vs-real floors; all measures that fit, or those named."""
+    """`evaluate` on n samples: values, intervals, real-vs-real floors; all measures that fit, or those named. Features
+    are those of a classifier of the set's classes, or plain pixels where there are none."""
 
     def generate(step: Step, cond: Condition | None) -> Tensor:
         values = {} if cond is None else dict(cond.values)
         return pipeline.sample(len(step.sample), seed=step.seed, first=int(step.sample[0]), **values)
 
     chosen = None if measures is None else [measure_named(name) for name in measures]
-    return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=next(iter(pipeline.in_turn(1)), None))
+    classes = len(data.open("test").info.classes)
+    label = next(iter(pipeline.in_turn(1)), None) if classes else None
+    features = None if classes >= 2 else PixelFeatures()  # without classes there is nothing to train a classifier on
+    return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=label, features=features)
 
 
 def indexed(data: Data) -> Source:
