@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
     mask = read_mask(options.mask, (h, w))
     edited = pipeline.edit(
         image, mask, seed=options.seed, steps=options.steps, guidance=options.guidance,
-        **label_of(options.label),
+        **(label_of(options.label) or dict.fromkeys(pipeline.in_turn(1))),
     )  # fmt: skip
     save_picture(options.out, edited[0])
     print(f"wrote {options.out}: {int(mask.sum())} of {h * w} pixels repainted")

@@ -26,7 +26,7 @@ def parse(args: type[A], argv: list[str], verb: str, about: str, overridable: bo
 
     own, pairs = separate(argv, option_names(args))
     if pairs and not overridable:
-        raise unknown("option", "--" + next(iter(pairs)), ["--" + n for n in option_names(args)])
+        raise unknown("option", "--" + next(iter(pairs)).replace("_", "-"), ["--" + n for n in option_names(args)])
     said = io.StringIO()
     try:
         with redirect_stderr(said):

@@ -27,7 +27,7 @@ from frisket.processes.densities import Steps
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.model_times import Reversed, Thousand
 from frisket.processes.paths import VPLinear
-from frisket.processes.predictions import Eps, FlowToData
+from frisket.processes.predictions import Eps, VelocityToData
 from frisket.processes.variances import FixedLarge, LearnedRange
 from frisket.sampling.grids import Respaced
 from frisket.sampling.guidance import cfg
@@ -112,7 +112,7 @@ def dit_pipeline(model: nn.Module, /, *, vae: str | None = None) -> Pipeline:
 def sit_pipeline(model: nn.Module, /, *, vae: str | None = None) -> Pipeline:
     """As trained: straight paths and their velocity, in a time that runs from noise to data. The official samplers are
     an adaptive solver and Euler-Maruyama; here 50 steps of Heun, with the guidance of `dit`."""
-    process = Gaussian(prediction=FlowToData(), time=Reversed())
+    process = Gaussian(prediction=VelocityToData(), time=Reversed())
     return _wired(model, process, Sampler(steps=50, update=Heun(), guidance=cfg(1.5, channels=3)), vae)
 
 

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -160,7 +160,7 @@ def _merge(job: Job, folder: Path, done: Path) -> None:
         _part(folder, k).unlink(missing_ok=True)
 
 
-def _stream(job: Job, parts: Iterator[np.ndarray], out: IO[bytes]) -> None:
+def _stream(job: Job, parts: Iterator[np.ndarray], out: Any) -> None:
     """One .npy file of all parts: a header with the whole shape, then the numbers."""
     written = 0
     for part in parts:
