@@ -26,7 +26,10 @@ _HOMES = {
     "train": "frisket.experiments.system",
     "use_step": "frisket.core.step",
 }
-__all__ = ["__version__", *sorted(_HOMES)]
+__all__ = [
+    "Condition", "FrisketError", "Known", "Pipeline", "Step", "__version__", "install", "load", "load_official",
+    "load_recipe", "override", "save_sheet", "train", "use_step",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from frisket.core.condition import Condition as Condition

@@ -15,7 +15,7 @@ from frisket.experiments.recipes import load_recipe
 def test_help_that_names_a_recipe_lists_its_fields(capsys):
     assert frisket("run", "dit", "--help") == 0
     said = capsys.readouterr().out
-    assert said.index("--max-time") < said.index("--model.depth")
+    assert said.index("--max-time") < said.index("fields of dit") < said.index("\n  --model.depth ")
     assert "--process.path" in said
 
 

@@ -29,9 +29,9 @@ def test_a_registered_class_knows_its_name_and_source_and_is_found_by_it():
 
 
 def test_names_of_a_slot_are_sorted_and_are_that_slots_only():
-    part("toy/b"), part("toy/a"), part("toyish/c")
-    assert names("toy") == ["toy/a", "toy/b"]
-    assert {"toy/a", "toyish/c"} <= set(names())
+    part("slot-of-one-test/b"), part("slot-of-one-test/a"), part("toyish/c")
+    assert names("slot-of-one-test") == ["slot-of-one-test/a", "slot-of-one-test/b"]
+    assert {"slot-of-one-test/a", "toyish/c"} <= set(names())
 
 
 def test_two_classes_cannot_share_a_name():

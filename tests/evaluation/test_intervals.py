@@ -41,9 +41,9 @@ def test_paired_refuses_few_or_unequal_seeds(arm, base):
 
 def test_bootstrap_covers_a_mean_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    found = [bootstrap_mean(rng.standard_normal(60), seed=i, resamples=200) for i in range(150)]
+    found = [bootstrap_mean(rng.standard_normal(60), seed=i, resamples=100) for i in range(100)]
     covered = np.mean([i.low <= 0 <= i.high for i in found])
-    assert 0.87 <= covered <= 0.99
+    assert 0.85 <= covered <= 0.99
 
 
 def test_bootstrap_width_is_that_of_the_t_interval():

@@ -20,11 +20,11 @@ from frisket.evaluation.sections import (
 def test_samples_are_sorted_into_rows_by_class():
     labels = torch.tensor([1, 0, 1, 2, 1])
     (figure,) = samples_section(torch.rand(5, 1, 8, 8), labels, ("zero", "one"), columns=2).figures
-    rows = figure.markup.split("<tr>")[2:]
+    rows = figure.markup.split("<tr>")[1:]
     assert [row.count("<img") for row in rows] == [1, 2, 1]
     assert [name in row for name, row in zip(("zero", "one", ">2<"), rows, strict=True)] == [True] * 3
     (plain,) = samples_section(torch.rand(5, 1, 8, 8), columns=2).figures
-    assert [row.count("<img") for row in plain.markup.split("<tr>")[2:]] == [2, 2, 1]
+    assert [row.count("<img") for row in plain.markup.split("<tr>")[1:]] == [2, 2, 1]
     with pytest.raises(FrisketError, match="labels"):
         samples_section(torch.rand(5, 1, 8, 8), labels[:3])
 

@@ -64,11 +64,15 @@ def test_a_finished_folder_is_reported_again_and_not_trained(dit_run, tmp_path):
 
 
 def test_pictures_without_classes_go_all_the_way(tmp_path):
-    data = f"imagefolder:{pictures(tmp_path / 'pictures', classes=1, each=20, flat=True)}"
-    options = [*DIT[:-2], "--n_samples", "4"]
-    assert frisket("run", "dit", *options, "--data", data, "--data.size", 16, "--out", tmp_path / "run") == 0
-    assert "class_accuracy" not in held(tmp_path / "run")["results"]["samples"]["metrics"]
-    assert "frechet" in held(tmp_path / "run")["results"]["samples"]["metrics"]
+    folder = pictures(tmp_path / "pictures", classes=1, each=20, flat=True)
+    words = ["run", "dit", *DIT, "--data", f"imagefolder:{folder}", "--data.size", 16]
+    assert frisket(*words, "--data.holdout", 2, "--out", tmp_path / "run") == 0
+    assert set(held(tmp_path / "run")["results"]["samples"]["metrics"]) == {"kid", "precision", "recall"}
+    assert held(tmp_path / "run")["config"]["model"]["doors"] == []
+    assert frisket(*words, "--out", tmp_path / "few") == 0
+    few = held(tmp_path / "few")
+    assert "samples" not in few["results"]
+    assert any("2 held-out images are too few" in section["text"] for section in few["sections"])
 
 
 def test_text_of_ones_own_goes_all_the_way(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from frisket.core import FrisketError
 from frisket.core.condition import Condition
@@ -72,7 +73,7 @@ def test_a_map_of_another_size_is_refused(doors):
 def test_an_embedder_must_fit_its_way():
     with pytest.raises(FrisketError, match="by vector"):
         Door(name="map", embedder=Image())
-    with pytest.raises(FrisketError, match=r"door\.way"):
+    with pytest.raises((FrisketError, TypeCheckError), match="way"):
         Door(way="side")
     with pytest.raises(FrisketError, match="different names"):
         Doors((DOORS[0], DOORS[0]), 6, 8)

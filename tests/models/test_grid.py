@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from frisket.core import FrisketError
 from frisket.models.grid import Grid
 
-grids = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=3).map(
-    lambda pairs: Grid(axes=tuple(a for a, _ in pairs), patch=tuple(p for _, p in pairs))
-)
+
+@st.composite
+def grids(draw):
+    pairs = draw(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=3))
+    return Grid(axes=tuple(a for a, _ in pairs), patch=tuple(p for _, p in pairs))
 
 
 @settings(max_examples=40, deadline=None)
-@given(grids)
+@given(grids())
 def test_patches_hold_the_state_and_give_it_back(grid):
     x = torch.arange(6 * torch.Size(grid.size).numel(), dtype=torch.float32).reshape(2, 3, *grid.size)
     features = grid.patchify(x)
@@ -27,7 +29,7 @@ def test_patches_hold_the_state_and_give_it_back(grid):
 
 
 @settings(max_examples=40, deadline=None)
-@given(grids)
+@given(grids())
 def test_coords_are_places_in_raster_order(grid):
     coords = grid.coords()
     strides = torch.tensor([torch.Size(grid.axes[i + 1 :]).numel() for i in range(len(grid.axes))], dtype=coords.dtype)

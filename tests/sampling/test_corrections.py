@@ -42,7 +42,7 @@ def test_gaussian_known_comes_out_exactly(how, update, grid):
 
 
 @pytest.mark.parametrize("how", HOWS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(pattern=st.lists(st.booleans(), min_size=3, max_size=3), seed=st.integers(0, 2**31), n=st.integers(1, 6))
 def test_known_ids_come_out_exactly_and_nothing_is_hidden(how, pattern, seed, n):
     process = Masked(vocabulary=3)

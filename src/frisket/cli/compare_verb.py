@@ -46,10 +46,12 @@ class Compare:
 def arm(text: str, size: str) -> Experiment:
     """An arm from the command line. Raises `FrisketError` on a change that is not field=value."""
     name, *changes = text.split(",")
-    pairs = dict(c.partition("=")[::2] for c in changes)
-    for field, value in pairs.items():
+    pairs: dict[str, str] = {}
+    for change in changes:
+        field, _, value = change.partition("=")
         if not field or not value:
-            raise FrisketError(f"arm {text!r}: a change is field=value")
+            raise FrisketError(f"arm {text!r}: a change is field=value, not {change!r}")
+        pairs[field] = value
     return apply(load_recipe(name).experiment(size), pairs, [])
 
 

@@ -30,7 +30,7 @@ class Evaluate:
 def main(argv: list[str]) -> int:
     from frisket.core.files import write_json
     from frisket.evaluation.compare import number
-    from frisket.experiments.measures import bound, held_out, score_samples
+    from frisket.experiments.measures import LEAST, bound, held_out, scorable, score_samples
 
     options, _ = parse(Evaluate, argv, "evaluate", ABOUT)
     pipeline = load_on(options.checkpoint, "cpu")
@@ -42,7 +42,9 @@ def main(argv: list[str]) -> int:
         results["likelihood"] = bound(pipeline, data, options.n, options.seed)
         entry = results["likelihood"]["bits"]
         rows.append(("bits an element (bound)", entry["value"], entry["low"], entry["high"], entry["floor"]))
-    if pipeline.info.kind == "image":
+    if pipeline.info.kind == "image" and not scorable(data.open("test").info):
+        print(f"samples are not scored: the test split holds fewer than {LEAST} images")
+    elif pipeline.info.kind == "image":
         results["samples"] = score_samples(pipeline, data, n=options.n, seed=options.seed)
         for entry in results["samples"]["metrics"].values():
             rows.append((entry["title"], entry["value"], entry["low"], entry["high"], entry["floor"]))

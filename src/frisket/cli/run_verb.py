@@ -77,7 +77,7 @@ def main(argv: list[str]) -> int:
     if options.dry_run:
         from frisket.experiments.system import dry_run
 
-        print(dry_run(experiment.fit()))
+        print(dry_run(experiment))
         return 0
     from frisket.experiments.run import run
 

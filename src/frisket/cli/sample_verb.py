@@ -90,7 +90,8 @@ def _to_npz(pipeline: Pipeline, options: Sample, out: Path) -> None:
     from frisket.sampling.shards import Job, generate
 
     label = label_of(options.label)
-    pipeline.sample(1, seed=options.seed, steps=1, guidance=options.guidance, **label)  # refuses before the work starts
+    turn: dict[str, Any] = label or pipeline.in_turn(1)
+    pipeline.sample(1, seed=options.seed, steps=1, guidance=options.guidance, **turn)  # refuses before the work starts
     job = Job(
         source=str(model_of(options.checkpoint)), n=options.n, seed=options.seed, batch=options.batch,
         labels="none" if label or not pipeline.info.classes else "balanced", steps=options.steps,

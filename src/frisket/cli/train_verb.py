@@ -21,10 +21,10 @@ def main(argv: list[str]) -> int:
     experiment = chosen(options, pairs, load_recipe(options.recipe))
     folder = place(options, experiment)
     if options.dry_run:
-        print(dry_run(experiment.fit()))
+        print(dry_run(experiment))
         return 0
     try:
-        train(experiment.fit(), folder, resume=options.resume, max_time=options.max_time)
+        train(experiment, folder, resume=options.resume, max_time=options.max_time)
     except KeyboardInterrupt:
         print(f"\nstopped; to go on: frisket train {shlex.join(argv)}", file=sys.stderr)
         return 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from frisket.core.config import to_config
 from frisket.core.errors import FrisketError
 from frisket.core.files import read_json, write_json
 from frisket.data.base import Source, Stream
-from frisket.experiments.experiment import Experiment, forward_macs
+from frisket.experiments.experiment import Experiment
 from frisket.models.init import materialise
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.diffusion import DiffusionTask
-from frisket.training.trainer import Result
+from frisket.training.trainer import Result, starting_point
+
+FIRST = int(os.environ.get("RANK", "0")) == 0  # of the processes that torchrun started
 
 
 def build(experiment: Experiment) -> tuple[DiffusionTask, Pipeline, Source | Stream]:
@@ -67,8 +70,10 @@ def train(
         watching = replace(experiment.training.watching, previews=0)
         experiment = replace(experiment, training=replace(experiment.training, watching=watching))
     refuse_another(folder, experiment)
+    starting_point(folder, resume)  # refuses before anything is written
     task, pipeline, source = build(experiment)
-    write_json(folder / "config.json", to_config(experiment))
+    if FIRST:
+        write_json(folder / "config.json", to_config(experiment))
     result = experiment.training.fit(task, source, folder, resume=resume, max_time=max_time)
     return finish(pipeline, result, folder)
 
@@ -103,31 +108,21 @@ def finish(pipeline: Pipeline, result: Result, folder: Path) -> Pipeline:
     if result.folder is None:
         raise FrisketError(f"{folder}: the run stopped before its first checkpoint")
     trained = Pipeline.from_pretrained(result.folder)
-    trained.save_pretrained(folder / "model")
+    if FIRST:
+        trained.save_pretrained(folder / "model")
     return trained
 
 
 def dry_run(experiment: Experiment) -> str:
-    """Build everything, do one update without writing, and say what a run would cost."""
-    import resource
-    import tempfile
-
-    from frisket.models.count import count_parameters
-
+    """Build everything of an experiment, make one update and take it back, write nothing; what a run would cost."""
+    experiment = experiment.fit()
     task, pipeline, source = build(experiment)
-    training = experiment.training
-    macs, state = forward_macs(experiment), pipeline.spec
-    with tempfile.TemporaryDirectory() as scratch:
-        once = replace(training, steps=1, watching=replace(training.watching, previews=0, trackers=()))
-        record = once.fit(task, source, scratch, resume="never").record
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    lines = {
-        "data": f"{source.info.size or 'endless'} items of {source.info.kind} {source.info.shape or ''}",
-        "state": f"{state.kind} {state.shape}" + (f", {state.vocabulary} symbols" if state.vocabulary else ""),
-        "parameters": f"{count_parameters(pipeline.model):,}",
-        "forward": f"{macs / 1e6:,.2f} M multiply-adds a sample",
-        "training": f"{training.steps:,} steps of {training.batch}, {6.0 * macs * training.batch * training.steps:.3g} FLOPs",
-        "first loss": f"{record['loss']:.4f}",
-        "peak memory": f"{memory:,.0f} MB",
-    }
-    return "\n".join(f"{name:<12}{text}" for name, text in lines.items())
+    state, training = pipeline.spec, experiment.training
+    symbols = f", {state.vocabulary} symbols" if state.vocabulary else ""
+    lines = [
+        f"data        {source.info.size or 'endless'} items of {source.info.kind} {source.info.shape or ''}",
+        f"state       {state.kind} {state.shape}{symbols}",
+        f"training    {training.steps:,} steps of {training.batch} samples",
+        training.dry_run(task, source).lines(),
+    ]
+    return "\n".join(lines)

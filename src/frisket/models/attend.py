@@ -83,14 +83,10 @@ def _flex(
     q: Tensor, k: Tensor, v: Tensor, q_tags: Tags, k_tags: Tags, mask: AttentionMask, bias: Tensor | None
 ) -> Tensor:
     wide = None if bias is None else bias.to(q.dtype).expand(len(q), q.shape[1], q.shape[2], k.shape[2])
-
-    def add(score: Tensor, row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return score + wide[row, head, query, key]  # type: ignore[index]
-
     low = Lowered(None)
     if not isinstance(mask, All) or k_tags.valid is not None:
         low = lower_flex(mask, q_tags, k_tags, len(q), q.device)
-    score_mod = None if wide is None else add
+    score_mod = None if wide is None else lambda score, row, head, query, key: score + wide[row, head, query, key]
     out = flex_kernel(q.device.type)(q, k, v, score_mod=score_mod, block_mask=low.allowed)
     return out if low.empty is None else out.masked_fill(low.empty, 0.0)
 
@@ -108,13 +104,13 @@ def flex_kernel(device: str) -> Callable[..., Any]:
 
 def mask_mod(mask: AttentionMask, q_tags: Tags, k_tags: Tags) -> Callable[[Tensor, Any, Tensor, Tensor], Tensor]:
     """`mask` and the keys' validity as a function (row, head, query, key) -> allowed, elementwise."""
+    return lambda row, head, query, key: _allowed(mask, q_tags, k_tags, row, query, key)
 
-    def allowed(row: Tensor, head: Any, query: Tensor, key: Tensor) -> Tensor:
-        k_view = View(k_tags, row, key)
-        out = mask.allowed(View(q_tags, row, query), k_view)
-        return out if k_tags.valid is None else out & k_view.tag("valid")
 
-    return allowed
+def _allowed(mask: AttentionMask, q_tags: Tags, k_tags: Tags, row: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    k_view = View(k_tags, row, key)
+    out = mask.allowed(View(q_tags, row, query), k_view)
+    return out if k_tags.valid is None else out & k_view.tag("valid")
 
 
 def lower(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, device: torch.device) -> Lowered:
@@ -131,7 +127,8 @@ def _remember(key: tuple[Any, ...], q_tags: Tags, k_tags: Tags, make: Callable[[
     """One entry a key is held with the keys' tags, and only for the queries it was made for: nothing grows."""
     held = k_tags.memo.get(key)
     if held is None or held[0] is not q_tags:
-        held = k_tags.memo[key] = (q_tags, make())
+        with torch.inference_mode(False):  # kept for later passes, which may train
+            held = k_tags.memo[key] = (q_tags, make())
     return held[1]
 
 
@@ -159,11 +156,8 @@ def _lower_flex(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, device:
     empty = torch.cat([~_evaluate(mask, q_tags, k_tags, b, some).any(-1) for some in chunks], 1)  # (1 | b, n)
     mod = mask_mod(mask, q_tags, k_tags)
     rows = empty.expand(b, -1)
-
-    def filled(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return mod(row, head, query, key) | rows[row, query]
-
     some = bool(empty.any())
     per_row = b if len(empty) > 1 else None
-    made = create_block_mask(filled if some else mod, per_row, None, q_tags.n, k_tags.n, device=str(device))
+    filled = (lambda row, head, query, key: mod(row, head, query, key) | rows[row, query]) if some else mod
+    made = create_block_mask(filled, per_row, None, q_tags.n, k_tags.n, device=str(device))
     return Lowered(made, empty[:, None, :, None] if some and mask.empty == "zeros" else None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from frisket.codecs.base import Spec
 from frisket.core.condition import Condition, Output
@@ -38,7 +38,9 @@ class Backbone(Protocol):
 class BackboneConfig(Protocol):
     """A registered value. `build()` also works under `torch.device("meta")`, and `init_weights` follows it."""
 
-    def build(self) -> Backbone: ...
+    def build(self) -> nn.Module:
+        """A `Backbone`."""
+        ...
 
     def fit(self, spec: Spec, channels_out: int, classes: Mapping[str, int]) -> BackboneConfig:
         """A copy for another state: its shape and vocabulary, the channels (or logits) a process asks for, and the

@@ -45,11 +45,11 @@ def count_macs(
 def parameters_of_size(config: BackboneConfig) -> int:
     """Parameters of a configuration of any size, built on meta."""
     with torch.device("meta"):
-        return count_parameters(config.build())  # type: ignore[arg-type]
+        return count_parameters(config.build())
 
 
 def macs_of_size(config: BackboneConfig, shape: tuple[int, ...]) -> int:
     """Multiply-accumulates of a configuration of any size for one state of `shape`, built on meta."""
     with torch.device("meta"):
         model = config.build()
-    return count_macs(model, shape)  # type: ignore[arg-type]
+    return count_macs(model, shape)

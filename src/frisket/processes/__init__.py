@@ -4,5 +4,6 @@ from frisket.processes.base import Corrupted, Estimate, Process
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.known import Known
 from frisket.processes.masked import Masked
+from frisket.processes.masked_steps import MaskedSteps
 
-__all__ = ["Corrupted", "Estimate", "Gaussian", "Known", "Masked", "Process"]
+__all__ = ["Corrupted", "Estimate", "Gaussian", "Known", "Masked", "MaskedSteps", "Process"]

@@ -98,7 +98,7 @@ STUDY = Study(
 def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
-    width, depth, batch, steps = {"tiny": (32, 2, 16, 20), "small": (96, 6, 128, 1500)}[size]
+    width, depth, batch, steps = {"tiny": (32, 2, 16, 20), "small": (64, 6, 64, 1200)}[size]
     return Experiment(
         name="dit",
         data=Digits(),

@@ -21,8 +21,10 @@ from frisket.models.layers.embedders import Timeless
 from frisket.models.layers.ends import Ids, Logits
 from frisket.models.layers.norms import LayerNorm
 from frisket.models.layers.positions import Rotary
-from frisket.processes.hidden_weights import Bound, Plain
 from frisket.processes.masked import Masked
+from frisket.processes.masked_steps import MaskedSteps
+from frisket.processes.parameterisations import Plain
+from frisket.processes.schedules import Linear
 from frisket.sampling.decoding.decoder import Ancestral
 from frisket.sampling.sampler import Sampler
 from frisket.training.ema import Fixed, Power
@@ -48,12 +50,17 @@ PARITY = Parity(kind="module", difference=lambda: forward_difference("mdlm", num
 STUDY = Study(
     bench={"training.batch": 32, "training.steps": 1500, "model.depth": 3, "n_samples": 512},
     arms={
-        "bound": {"process.weight": Bound()},
-        "unweighted": {"process.weight": Plain()},
+        "substitution, continuous": {"process": Masked(schedule=Linear())},
+        "substitution, 1000 steps": {"process": MaskedSteps(steps=1000)},
+        "plain, 1000 steps": {"process": MaskedSteps(steps=1000, parameterisation=Plain())},
     },
     measures=("bits",),
-    expect=(less("bits", "bound", "unweighted"),),
-    note="The weight of the bound against none, both measured by the same bound.",
+    expect=(
+        less("bits", "substitution, continuous", "plain, 1000 steps"),
+        less("bits", "substitution, 1000 steps", "plain, 1000 steps"),
+    ),
+    note="Each arm is trained and measured by its own bound; all are bounds of the same likelihood. The plain arm "
+         "shows a tenth of its samples clean to learn the reconstruction, where official code runs the network twice.",
 )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Corrections: changes of the state around the update. Here: the known is imposed again at every move.
 
 Sources: fresh noise at the level of the move as arXiv 2201.09865 (RePaint, with a grid that goes up again) and
-2011.13456 (inpainting by replacement); one fixed noise as 2108.02938; clean for models trained with clean known
-elements. Shapes: b batch, `*s` the state's shape.
+2011.13456 (inpainting by replacement). One noise for the whole run, and clean for models trained with clean known
+elements, are ours to offer, not theirs.
+Shapes: b batch, `*s` the state's shape.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from frisket.core.registry import register
 from frisket.processes.known import Known
 from frisket.sampling.base import Moment
 
+CITE_REPAINT = (
+    "Lugmayr et al. RePaint: Inpainting using Denoising Diffusion Probabilistic Models. 2022. arXiv:2201.09865"
+)
+
 HOW = ("clean", "renoise", "same-noise")
 
 
-@register("correction/impose-known")
+@register("correction/impose-known", cite=CITE_REPAINT)
 @dataclass(frozen=True, kw_only=True)
 class ImposeKnown:
     """how: "clean" shows the known as it is at every time (models trained so; ids); "renoise" corrupts it to the time

@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-import frisket
 from frisket.core.config import from_config, to_config
 from frisket.core.edits import build_edited
 from frisket.core.errors import FrisketError, unknown
@@ -54,7 +54,7 @@ def describe(pipeline: Pipeline) -> dict[str, Any]:
     """The pipeline's config.json."""
     return {
         "format": FORMAT,
-        "version": frisket.__version__,
+        "version": _version(),
         "model": to_config(pipeline.model.config),
         "edits": to_config(tuple(getattr(pipeline.model, "edits", ()))),
         "process": to_config(pipeline.process),
@@ -62,6 +62,13 @@ def describe(pipeline: Pipeline) -> dict[str, Any]:
         "sampler": to_config(pipeline.sampler),
         "info": to_config(dataclasses.asdict(pipeline.info)),
     }
+
+
+def _version() -> str:
+    try:
+        return version("frisket")
+    except PackageNotFoundError:  # run from a source tree that was not installed
+        return "unknown"
 
 
 def load(cls: type[Pipeline], source: str | Path) -> Pipeline:

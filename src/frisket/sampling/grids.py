@@ -1,6 +1,6 @@
 """Time grids: where the sampler stops between t = 1 and t = 0.
 
-Sources: shifted grid arXiv 2403.03206 (its eq. 23); rho spacing arXiv 2206.00364 (its eq. 5); resampling arXiv
+Sources: shifted grid arXiv 2403.03206; rho spacing arXiv 2206.00364 (its eq. 5); resampling arXiv
 2201.09865 (its algorithm 1 with jumps); respacing of discrete steps read from the DiT and improved-diffusion releases
 for facts.
 """
@@ -20,6 +20,16 @@ from frisket.processes.base import Process
 from frisket.sampling.base import TimeGrid
 from frisket.sampling.levels import time_of_ratio
 
+CITE_SHIFT = (
+    "Esser et al. Scaling Rectified Flow Transformers for High-Resolution Image Synthesis. 2024. arXiv:2403.03206"
+)
+CITE_MD4 = "Shi et al. Simplified and Generalized Masked Diffusion for Discrete Data. 2024. arXiv:2406.04329"
+CITE_EDM = "Karras et al. Elucidating the Design Space of Diffusion-Based Generative Models. 2022. arXiv:2206.00364"
+CITE_IDDPM = "Nichol, Dhariwal. Improved Denoising Diffusion Probabilistic Models. 2021. arXiv:2102.09672"
+CITE_REPAINT = (
+    "Lugmayr et al. RePaint: Inpainting using Denoising Diffusion Probabilistic Models. 2022. arXiv:2201.09865"
+)
+
 
 @register("grid/uniform")
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +40,7 @@ class Uniform:
         return torch.arange(steps, -1, -1, dtype=torch.float64) / steps
 
 
-@register("grid/shifted")
+@register("grid/shifted", cite=CITE_SHIFT)
 @dataclass(frozen=True, kw_only=True)
 class Shifted:
     """shift u / (1 + (shift - 1) u) of the uniform grid: a shift above 1 spends more moves near noise."""
@@ -59,7 +69,7 @@ class Power:
         return Uniform().times(steps, process) ** self.power
 
 
-@register("grid/cosine")
+@register("grid/cosine", cite=CITE_MD4)
 @dataclass(frozen=True, kw_only=True)
 class Cosine:
     """cos(pi/2 (1 - u)) of the uniform grid: small moves near t = 1 (the grid that MD4 samples with)."""
@@ -70,7 +80,7 @@ class Cosine:
         return out
 
 
-@register("grid/rho")
+@register("grid/rho", cite=CITE_EDM)
 @dataclass(frozen=True, kw_only=True)
 class Rho:
     """Noise-to-signal ratios spaced evenly in their 1/rho-th power from `high` to `low`, then zero; turned into times
@@ -93,7 +103,7 @@ class Rho:
         return torch.cat([time_of_ratio(process, ratios), torch.zeros(1, dtype=torch.float64)])
 
 
-@register("grid/respaced")
+@register("grid/respaced", cite=CITE_IDDPM)
 @dataclass(frozen=True, kw_only=True)
 class Respaced:
     """Some of the `steps_trained` discrete times i = 0..steps_trained-1 of a discrete-time process, t = (i + 1) /
@@ -129,7 +139,7 @@ class Respaced:
         return out
 
 
-@register("grid/repaint")
+@register("grid/repaint", cite=CITE_REPAINT)
 @dataclass(frozen=True, kw_only=True)
 class Repaint:
     """The `base` grid, with every `jump` moves made `resamples` times: down by `jump`, up again, and so on. A way up is

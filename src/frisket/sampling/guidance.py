@@ -24,6 +24,8 @@ from frisket.core.step import Step
 from frisket.models.base import Keep
 from frisket.sampling.scales import Constant, Scale
 
+CITE_CFG = "Ho, Salimans. Classifier-Free Diffusion Guidance. 2022. arXiv:2207.12598"
+
 
 class KeepRule(Protocol):
     """A registered value ("keep/..."): which tokens of each span a branch computes, for the model's `keep` argument."""
@@ -67,7 +69,7 @@ class Inputs:
     hidden: Tensor | None = None
 
 
-@register("guidance/linear")
+@register("guidance/linear", cite=CITE_CFG)
 @dataclass(frozen=True, kw_only=True)
 class Guidance:
     """main + sum over k of (scale_k - 1) (main - other_k): other_k has the coefficient 1 - scale_k and main the rest.

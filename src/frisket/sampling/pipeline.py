@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor, nn
 
 from frisket.codecs.base import CodecConfig, Spec
@@ -80,7 +79,7 @@ class Pipeline:
         ]
         return _joined(parts)
 
-    def in_turn(self, n: int, first: int = 0) -> dict[str, Tensor]:
+    def in_turn(self, n: int, first: int = 0) -> dict[str, Any]:
         """Conditions for n samples of a class-conditional model: the classes in turn, from sample number `first`."""
         counts = class_counts(self.model, self.info)
         return {name: torch.arange(first, first + n) % count for name, count in counts.items()}
@@ -96,7 +95,7 @@ class Pipeline:
         return self._run(sampler, Step(seed=seed, sample=ids), cond, None)
 
     def edit(
-        self, x: Tensor, mask: Bool[Tensor, "..."], *, seed: int = 0, steps: int | None = None,
+        self, x: Tensor, mask: Tensor, *, seed: int = 0, steps: int | None = None,
         guidance: float | Guidance | None = None, batch: int = 64, **conditions: Any,
     ) -> Tensor:  # fmt: skip
         """Repaint x (b, c, *grid), in the data's range, where `mask` is True; elsewhere x comes back bit for bit.
@@ -122,8 +121,8 @@ class Pipeline:
         self, known: Known, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
         batch: int = 64, **conditions: Any,
     ) -> Any:  # fmt: skip
-        """The data of states whose `known` elements are given: prompts, clues, any part of an id grid. Known elements of
-        the state are kept exactly; `edit` is the same for images, in the data's own range."""
+        """The data of states whose `known` elements are given: prompts, clues, any part of an id grid. Known elements
+        of the state are kept exactly; `edit` is the same for images, in the data's own range."""
         sampler, n = self._imposing(self._sampler(steps, guidance)), len(known.values)
         cond, known = self._conditions(conditions, n), known.to(self.device)
         parts = [

@@ -17,6 +17,12 @@ from torch import Tensor
 from frisket.core.errors import check
 from frisket.core.registry import register
 
+CITE_MDT = "Gao et al. Masked Diffusion Transformer is a Strong Image Synthesizer. 2023. arXiv:2303.14389"
+CITE_INTERVAL = (
+    "Kynkäänniemi et al. Applying Guidance in a Limited Interval Improves Sample and Distribution "
+    "Quality in Diffusion Models. 2024. arXiv:2404.07724"
+)
+
 
 class Scale(Protocol):
     """A registered value ("scale/..."); returns (b,), or more axes that broadcast against the prediction (a map over
@@ -36,7 +42,7 @@ class Constant:
         return torch.full_like(t, self.value)
 
 
-@register("scale/power-cosine")
+@register("scale/power-cosine", cite=CITE_MDT)
 @dataclass(frozen=True, kw_only=True)
 class PowerCosine:
     """1 + (value - 1) (1 - cos(pi (1 - t)^power)) / 2: none at t = 1, `value` at t = 0; a higher power acts later."""
@@ -63,7 +69,7 @@ class Linear:
         return self.last + (self.first - self.last) * t
 
 
-@register("scale/interval")
+@register("scale/interval", cite=CITE_INTERVAL)
 @dataclass(frozen=True, kw_only=True)
 class Interval:
     """`inside` where low < t <= high, 1 elsewhere (there the branch is not even computed)."""

@@ -35,7 +35,7 @@ LABELS = ("none", "uniform", "balanced")
 @register("job/samples")
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to make. source: a saved pipeline. part: samples of one part file. labels: none, drawn uniformly for each
+    """What to make. source: a saved pipeline. chunk: samples of one part file. labels: none, drawn uniformly for each
     sample, or balanced (sample number modulo classes). steps, guidance: in place of the sampler's own. conditions:
     further ones, equal for all samples."""
 
@@ -43,7 +43,7 @@ class Job:
     n: int = 50_000
     seed: int = 0
     batch: int = 64
-    part: int = 512
+    chunk: int = 512
     labels: str = "none"
     steps: int | None = None
     guidance: float | None = None
@@ -51,11 +51,11 @@ class Job:
 
     def __post_init__(self):
         check(self.n >= 1, "job.n", self.n, "at least 1")
-        check(self.part >= 1, "job.part", self.part, "at least 1")
+        check(self.chunk >= 1, "job.chunk", self.chunk, "at least 1")
         check(self.labels in LABELS, "job.labels", self.labels, "none, uniform or balanced")
 
     def parts(self) -> int:
-        return -(-self.n // self.part)
+        return -(-self.n // self.chunk)
 
 
 def generate(job: Job, folder: Path | str, *, procs: int = 1, device: str = "cpu", patience: float = 3600.0) -> Path:
@@ -94,8 +94,8 @@ def make_parts(job: Job, folder: Path, rank: int, world: int, device: str = "cpu
 
     pipeline = Pipeline.from_pretrained(job.source, device=device)
     for k in mine:
-        first = k * job.part
-        count = min(job.part, job.n - first)
+        first = k * job.chunk
+        count = min(job.chunk, job.n - first)
         labels = labels_of(job, torch.arange(first, first + count), len(pipeline.info.classes))
         conditions = job.conditions | ({} if labels is None else {"label": labels})
         x = pipeline.sample(
@@ -191,9 +191,10 @@ def _local(folder: Path, procs: int, device: str) -> None:
     code = "import sys; from frisket.sampling.shards import main; main(*sys.argv[1:])"
     command = [sys.executable, "-c", code, str(folder), device]
     running = []
+    threads = str(max(1, (os.cpu_count() or 1) // procs))
     for rank in range(procs):
         with (folder / f"log-{rank}.txt").open("w") as log:
-            environment = os.environ | {"RANK": str(rank), "WORLD_SIZE": str(procs)}
+            environment = {"OMP_NUM_THREADS": threads} | os.environ | {"RANK": str(rank), "WORLD_SIZE": str(procs)}
             running.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
     try:
         codes = [process.wait() for process in running]

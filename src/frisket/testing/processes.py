@@ -92,7 +92,7 @@ def _check_rows(part: Any, x0: Tensor, noise: Tensor, vocabulary: int | None) ->
         claim(value.shape == t.shape and finite(value), part, f"loss {name!r} is not one finite number a sample")
         row = part.loss(Output(pred[ROWS]), some)[name]
         claim(same(row, value[ROWS], 1e-5), part, f"loss {name!r} of a row depends on its batch")
-    (grad,) = torch.autograd.grad(sum(losses.values()).sum(), pred)
+    (grad,) = torch.autograd.grad(torch.stack(list(losses.values())).sum(), pred)
     claim(finite(grad) and grad.abs().sum() > 0, part, "the loss gives the prediction no finite gradient")
     still = part.renoise(whole.x_t, t, t, noise)
     claim(same(still, whole.x_t, 1e-4), part, "renoise from t to t changes the state")
@@ -106,7 +106,8 @@ def _check_estimate(part: Any, x0: Tensor, noise: Tensor, vocabulary: int | None
         claim(estimate.x0 is not None and estimate.x0.shape == x0.shape, part, "estimate.x0 is not shaped as the state")
         return
     logits = estimate.logits
-    claim(logits is not None and logits.shape == (*x0.shape, vocabulary), part, "estimate.logits is not (b, *grid, k)")
+    assert logits is not None, "a masked process estimates logits"
+    claim(logits.shape == (*x0.shape, vocabulary), part, "estimate.logits is not (b, *grid, k)")
     total = logits.exp().sum(-1)
     claim(same(total, torch.ones_like(total), 1e-3), part, "estimate.logits are not normalised log probabilities")
     shown = x_t == x0

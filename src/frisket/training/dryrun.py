@@ -56,22 +56,30 @@ def dry_run(config: Trainer, task: nn.Module, source: Source | Stream) -> Cost:
     with torch.random.fork_rng(), world(config.layout) as here:
         parameters = sum(p.numel() for p in task.parameters())
         run = Run(config, task, source, Path("dry-run"), here)
-        first = next(iter(run.loader))
-        batch = on_device(first, here.device)
-        at = Step(seed=config.seed, sample=batch["position"], total=config.steps, run="dry-run")
-        macs, tokens = _forward(run, batch, at)
-        if here.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(here.device)
-        before = {n: local(v).clone() for n, v in task.state_dict().items() if isinstance(v, Tensor)}
-        run.batches = iter([first])
-        run.update()
-        run.healthy()
-        with torch.no_grad():
-            for name, value in task.state_dict().items():
-                if name in before:
-                    local(value).copy_(before[name])
-        learning = sum(p.numel() for p in run.parameters.values())
-        return Cost(parameters, learning, macs, tokens, _held(run), _peak(here), run.meters.means(here)["loss"])
+        try:
+            return _cost(run, parameters)
+        finally:
+            run.close()
+
+
+def _cost(run: Run, parameters: int) -> Cost:
+    config, here = run.config, run.here
+    first = next(iter(run.loader))
+    batch = on_device(first, here.device)
+    at = Step(seed=config.seed, sample=batch["position"], total=config.steps, run="dry-run")
+    macs, tokens = _forward(run, batch, at)
+    if here.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(here.device)
+    before = {n: local(v).clone() for n, v in task.state_dict().items() if isinstance(v, Tensor)}
+    run.batches = iter([first])
+    run.update()
+    run.healthy()
+    with torch.no_grad():
+        for name, value in task.state_dict().items():
+            if name in before:
+                local(value).copy_(before[name])
+    learning = sum(p.numel() for p in run.parameters.values())
+    return Cost(parameters, learning, macs, tokens, _held(run), _peak(here), run.meters.means(here)["loss"])
 
 
 @torch.no_grad()

@@ -188,6 +188,15 @@ def _shard(task: nn.Module, units: list[nn.Module], here: World) -> nn.Module:
     return task
 
 
+def release(wrapped: nn.Module) -> None:
+    """Let go of what DDP holds of the process group, while the group still lives. Otherwise DDP's destructor may be
+    the one that ends the group: it joins gloo's threads while it holds the interpreter lock that they wait for."""
+    if isinstance(wrapped, nn.parallel.DistributedDataParallel):
+        held = vars(wrapped)
+        for name in ("logger", "reducer"):
+            held.pop(name, None)
+
+
 @contextmanager
 def gathered(task: nn.Module) -> Iterator[None]:
     """Modules of a sharded task may be called one by one in here, as previews do (a collective call)."""

@@ -22,7 +22,7 @@ from frisket.training.ema import Averages
 from frisket.training.guard import Guard, stop
 from frisket.training.meters import Meters
 from frisket.training.optimisers import groups, set_rate, tags
-from frisket.training.parallel import World, autocast, clip, distribute, gathered, last_only
+from frisket.training.parallel import World, autocast, clip, distribute, gathered, last_only, release
 from frisket.training.previews import write_preview
 from frisket.training.tracking import Jsonl, Tracker, open_trackers
 
@@ -214,7 +214,9 @@ class Run:
             write_preview(self.dir / "previews" / f"step-{self.step:08d}", shown)
 
     def close(self) -> None:
-        self.batches = iter(())  # ends the loader's workers
+        """End the loader's workers, close the files, let go of the process group."""
+        self.batches = iter(())
+        release(self.call)
         for file in [*self.files, *([self.speed] if self.speed else [])]:
             file.close()
 

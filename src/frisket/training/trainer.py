@@ -123,16 +123,13 @@ class Trainer:
             run = Run(self, task, source, run_dir, here)
             try:
                 run.start(folder)
-                show = progress(self.steps, run.step, here.first)
-                try:
-                    reason = self._loop(run, here, show, asked, None if max_time is None else began + max_time)
-                finally:
-                    show.close()
-                    run.close()
+                reason = self._loop(run, here, asked, None if max_time is None else began + max_time)
             except RuntimeError as error:
                 if here.size > 1 and is_lost(error):
                     raise _lost(run, error) from error
                 raise
+            finally:
+                run.close()
         if reason == "SIGTERM" or asked.is_set(SIGTERM):
             raise SystemExit(0)
         if reason == "SIGINT" or asked.is_set(SIGINT):
@@ -143,25 +140,32 @@ class Trainer:
         """What a run would cost: builds everything, makes one update and takes it back, writes nothing."""
         return dry_run(self, task, source)
 
-    def _loop(self, run: Run, here: World, show: Progress, asked: Asked, deadline: float | None) -> str:
-        if run.folder:
-            show.say(f"resumed from {run.folder} at step {run.step} ({run.samples} samples)")
-        reason = "done"
-        while run.step < self.steps and reason == "done":
-            run.update()
-            last = run.step == self.steps
-            if last or run.step % self.watching.every == 0:
-                show.show(run.step, run.log())
-            reason = _agreed(here, asked, deadline)
-            if last or reason != "done" or run.step % self.saving.every == 0:
-                run.save()
-            if self.watching.previews and run.step % self.watching.previews == 0:
-                run.preview()
-            if last and reason == "max_time":
-                reason = "done"
-        if reason != "done":
-            show.say(f"stopped by {reason} at step {run.step}, saved in {run.folder}; the same command continues")
-        return reason
+    def _loop(self, run: Run, here: World, asked: Asked, deadline: float | None) -> str:
+        show = progress(self.steps, run.step, here.first)
+        try:
+            if run.folder:
+                show.say(f"resumed from {run.folder} at step {run.step} ({run.samples} samples)")
+            reason = "done"
+            while run.step < self.steps and reason == "done":
+                reason = self._step(run, here, show, asked, deadline)
+            if reason != "done":
+                show.say(f"stopped by {reason} at step {run.step}, saved in {run.folder}; the same command continues")
+            return reason
+        finally:
+            show.close()
+
+    def _step(self, run: Run, here: World, show: Progress, asked: Asked, deadline: float | None) -> str:
+        """One update and what is due after it; returns why to stop, "done" to go on."""
+        run.update()
+        last = run.step == self.steps
+        if last or run.step % self.watching.every == 0:
+            show.show(run.step, run.log())
+        reason = _agreed(here, asked, deadline)
+        if last or reason != "done" or run.step % self.saving.every == 0:
+            run.save()
+        if self.watching.previews and run.step % self.watching.previews == 0:
+            run.preview()
+        return "done" if last and reason == "max_time" else reason
 
 
 def starting_point(run_dir: Path, resume: str) -> Path | None:

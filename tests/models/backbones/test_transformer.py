@@ -36,6 +36,7 @@ X = torch.randn(3, 2, 4, 4, generator=G)
 T = torch.tensor([0.0, 250.0, 999.0])
 COND = Condition.of(label=torch.tensor([0, 4, 2]))
 STEP = Step(seed=0, sample=torch.arange(3))
+FFN = Branch(name="ffn", mixer=Gelu())
 
 
 def randomised(config, seed=1):
@@ -280,6 +281,19 @@ def test_a_window_keeps_news_local():
     differs = (model(x, T[:1], cond).pred - model(y, T[:1], cond).pred).abs().amax((0, 1)) > 0
     assert differs[:2, :2].all()
     assert differs.sum() == 4
+
+
+@pytest.mark.parametrize("positions", [SinCos(), Rotary(), RelativeBias()])
+def test_what_inference_remembers_may_be_trained_with(positions):
+    near = Block(branches=(Branch(name="attn", mixer=Attention(mask=Window(radius=1.0))), FFN))
+    model = randomised(replace(DIT, positions=positions, blocks=(near,)))
+    x = torch.randn(3, 2, 6, 8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        before = model(x, T, COND).pred
+    after = model(x, T, COND).pred
+    after.sum().backward()
+    torch.testing.assert_close(before, after)  # kernels may differ with gradients
+    assert model.blocks[0].branches["attn"].mixer.qkv.weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("positions", [SinCos(), Rotary(), NoPositions(), RelativeBias()])

@@ -6,14 +6,16 @@ import pytest
 import torch
 from torch.nn import functional
 
+from frisket.core import Dispatch
 from frisket.models.grid import Grid
 from frisket.models.init import build_real
-from frisket.models.layers.base import Sizes
+from frisket.models.layers.base import BranchCall, Side, Sizes
 from frisket.models.layers.ffn import Gelu, SwiGLU
 from frisket.models.tokens import Tokens
 
 SIZES = Sizes(width=12, heads=2, condition=12, grid=Grid.of((3,)))
 TOKENS = Tokens.of(torch.randn(2, 3, 12, generator=torch.Generator().manual_seed(0)) * 2)
+CALL = BranchCall(Side(grid=SIZES.grid, state=3, raw=TOKENS.h), Dispatch(object()), "x.attend", None)
 
 
 @pytest.mark.parametrize("approximate", ["tanh", "none"])
@@ -22,14 +24,14 @@ def test_gelu(approximate):
     hidden = functional.linear(TOKENS.h, module.up.weight, module.up.bias)
     wanted = functional.linear(functional.gelu(hidden, approximate=approximate), module.down.weight, module.down.bias)
     assert module.up.weight.shape == (24, 12)
-    torch.testing.assert_close(module(TOKENS, None), wanted)
+    torch.testing.assert_close(module(TOKENS, CALL), wanted)
 
 
 def test_swiglu_gates_with_its_first_half():
     module = build_real(lambda: SwiGLU().build(SIZES))
     gate, up = module.up.weight[:32], module.up.weight[32:]
     wanted = (functional.silu(TOKENS.h @ gate.T) * (TOKENS.h @ up.T)) @ module.down.weight.T
-    torch.testing.assert_close(module(TOKENS, None), wanted)
+    torch.testing.assert_close(module(TOKENS, CALL), wanted)
 
 
 def test_swiglu_has_the_weights_of_a_gelu_of_ratio_four():

@@ -123,7 +123,7 @@ def test_rotary_follows_chosen_tokens():
 
 def test_bias_is_a_number_a_difference():
     module = built(RelativeBias(std=1.0))
-    _, _, bias = module.place(torch.zeros(1, 2, 12, 8), None, tags(), tags())
+    _, _, bias = module.place(torch.zeros(1, 2, 12, 8), torch.zeros(1, 2, 12, 8), tags(), tags())
     assert bias.shape == (2, 12, 12)
     apart = (GRID.coords()[:, None] - GRID.coords()[None]).flatten(0, 1)
     seen = {}
@@ -131,10 +131,10 @@ def test_bias_is_a_number_a_difference():
         assert seen.setdefault(tuple(difference), value) == value
     assert len(set(seen.values())) == 5 * 7
     far = Tags(n=12, coords=GRID.coords() * 100)
-    _, _, clipped = module.place(torch.zeros(1, 2, 12, 8), None, far, tags())
+    _, _, clipped = module.place(torch.zeros(1, 2, 12, 8), torch.zeros(1, 2, 12, 8), far, tags())
     assert clipped.isfinite().all()
 
 
 def test_bias_refuses_another_number_of_heads():
     with pytest.raises(FrisketError, match="heads = 3"):
-        built(RelativeBias()).place(torch.zeros(1, 3, 12, 8), None, tags(), tags())
+        built(RelativeBias()).place(x := torch.zeros(1, 3, 12, 8), x, tags(), tags())

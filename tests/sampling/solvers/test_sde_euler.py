@@ -16,7 +16,7 @@ from frisket.sampling.solvers.sde_euler import SDEEuler
 def test_every_churn_keeps_the_data_distribution(path, churn):
     process = Gaussian(path=path)
     x = Sampler(steps=100, update=SDEEuler(churn=churn)).sample(
-        GaussianDenoiser(process), process, shape=(50,), step=steps(60)
+        GaussianDenoiser(process), process, shape=(60,), step=steps(40)
     )
     assert float(x.mean()) == pytest.approx(1.5, abs=0.06)
     assert float(x.std()) == pytest.approx(0.5, abs=0.05)

@@ -3,7 +3,7 @@
 A reader is a small convolutional network that sees one window of an image (resampled to 16x16) and names class and
 colour of the object in it, or "none". The two are trained on scenes of different seeds whose handwritten digits come
 from disjoint halves of the training split, so neither has seen the other's digits nor any test digit. A reader is
-trained on first use (300 steps, well under a minute on one idle core) and kept as plain arrays in the cache folder.
+trained on first use (300 steps, about half a minute of one core) and kept as plain arrays in the cache folder.
 Shapes: b images, k objects, m windows, h w pixels.
 """
 

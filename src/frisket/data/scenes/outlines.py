@@ -51,7 +51,7 @@ class Outlines:
 
 @cache
 def outlines() -> Outlines:
-    """All outlines; traced in about a third of a second once, then read from the cache folder."""
+    """All outlines; traced once, in about a second, then read from the cache folder (without scikit-learn)."""
     held = stored("outlines", RECIPE, _trace_all)
     edges = torch.from_numpy(held["edges"]).to(torch.float32) / GRID
     count = torch.from_numpy(held["count"])

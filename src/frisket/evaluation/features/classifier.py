@@ -79,11 +79,8 @@ class Classifier:
         else:
             self._train(model, source)
             accuracy = self._test(model, data.open("test"))
-            save_tensors(
-                path,
-                {**model.state_dict(), "test_accuracy": torch.tensor(accuracy, dtype=torch.float64)},
-                {"data": info.digest},
-            )
+            kept = {**model.state_dict(), "test_accuracy": torch.tensor(accuracy, dtype=torch.float64)}
+            save_tensors(path, kept, {"data": info.digest})
             log.info("trained a classifier (%.1f %% on the test split): %s", 100 * accuracy, path)
         return ClassifierExtractor(model.eval().requires_grad_(False), len(info.classes), accuracy, path.stem)
 

@@ -73,7 +73,7 @@ class InceptionExtractor:
 
 def _library() -> Any:
     try:
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # type: ignore[import-not-found]
     except ImportError:
         raise MissingExtra("torch-fidelity", "metrics", "features.inception") from None
     except RuntimeError as error:  # torchvision, which torch-fidelity imports, was built for another torch

@@ -37,8 +37,10 @@ from frisket.models.layers.positions import Positions, SinCos
 from frisket.models.spans import run_spans, span_sites
 from frisket.models.tokens import Tags, Tokens
 
+CITE = "Peebles, Xie. Scalable Diffusion Models with Transformers. 2023. arXiv:2212.09748"
 
-@register("backbone/transformer")
+
+@register("backbone/transformer", cite=CITE)
 @dataclass(frozen=True, kw_only=True)
 class Transformer:
     """width: of a token. heads: of every attention that names no other. condition: width of the condition vector (the
@@ -207,7 +209,8 @@ class TransformerModel(nn.Module):
         """The tags of all tokens of a grid; made once, so that what is derived from them is too."""
         key = (grid, device)
         if key not in self.grids:
-            self.grids[key] = Tags(n=grid.tokens, coords=grid.coords(device), extent=grid.axes)
+            with torch.inference_mode(False):  # kept for later passes, which may train
+                self.grids[key] = Tags(n=grid.tokens, coords=grid.coords(device), extent=grid.axes)
         return self.grids[key]
 
     def _vector(

@@ -125,7 +125,8 @@ class _SinCos(nn.Module):
             return h + self.table
         key = ("sincos", self.width, self.base)
         if key not in tags.memo:
-            tags.memo[key] = sincos(_coords(tags), self.width, self.base).to(h.device)
+            with torch.inference_mode(False):
+                tags.memo[key] = sincos(_coords(tags), self.width, self.base).to(h.device)
         return h + tags.memo[key].to(h.dtype)
 
 
@@ -163,9 +164,10 @@ class _Rotary(nn.Module):
     def _turn(self, x: Float[Tensor, "b h n d"], tags: Tags) -> Float[Tensor, "b h n d"]:
         key = ("rotary", x.shape[-1], self.base)
         if key not in tags.memo:
-            angles = rotary_angles(_coords(tags), x.shape[-1], self.base)
-            wide = angles if angles.ndim == 2 else angles.unsqueeze(1)  # (n, d/2) or (b, 1, n, d/2)
-            tags.memo[key] = wide.cos().float().to(x.device), wide.sin().float().to(x.device)
+            with torch.inference_mode(False):  # kept for later passes, which may train
+                angles = rotary_angles(_coords(tags), x.shape[-1], self.base)
+                wide = angles if angles.ndim == 2 else angles.unsqueeze(1)  # (n, d/2) or (b, 1, n, d/2)
+                tags.memo[key] = wide.cos().float().to(x.device), wide.sin().float().to(x.device)
         cos, sin = tags.memo[key]
         return rotate(x, cos, sin, self.layout)
 
@@ -191,7 +193,8 @@ class _RelativeBias(nn.Module):
         check(q.shape[1] == self.table.shape[1], "heads", q.shape[1], f"{self.table.shape[1]} under a relative bias")
         held = k_tags.memo.get("bias")
         if held is None or held[0] is not q_tags:
-            held = k_tags.memo["bias"] = (q_tags, self._rows(_coords(q_tags), _coords(k_tags)))
+            with torch.inference_mode(False):
+                held = k_tags.memo["bias"] = (q_tags, self._rows(_coords(q_tags), _coords(k_tags)))
         return q, k, self.table[held[1]].movedim(-1, -3)
 
     def _rows(self, q: Tensor, k: Tensor) -> Tensor:

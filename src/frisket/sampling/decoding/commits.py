@@ -16,6 +16,8 @@ from torch import Tensor
 from frisket.core.errors import check
 from frisket.core.registry import register
 
+CITE_REMDM = "Wang et al. Remasking Discrete Diffusion Models with Inference-Time Scaling. 2025. arXiv:2503.00307"
+
 
 class Commit(Protocol):
     """A registered value ("commit/...")."""
@@ -34,7 +36,7 @@ class Lock:
         return torch.zeros_like(share_t)
 
 
-@register("commit/remask")
+@register("commit/remask", cite=CITE_REMDM)
 @dataclass(frozen=True, kw_only=True)
 class Remask:
     """Hide again with the chance min(cap, share_s / (1 - share_t)), the largest that any exact step may have, cut."""

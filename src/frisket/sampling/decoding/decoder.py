@@ -23,10 +23,13 @@ from frisket.sampling.decoding.proposals import Categorical, Proposal
 from frisket.sampling.decoding.selects import Bernoulli, Budget, Hidden, Select
 from frisket.sampling.hiding import hidden_of, hidden_share, hide
 
+CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
+CITE_MDLM = "Sahoo et al. Simple and Effective Masked Diffusion Language Models. 2024. arXiv:2406.07524"
+
 FIRST = "decoder/first"
 
 
-@register("decoder/ordered")
+@register("decoder/ordered", cite=CITE_MASKGIT)
 @dataclass(frozen=True, kw_only=True)
 class Ordered:
     """proposal: an id for each hidden place. orders: scores, summed. select: how many. commit: whether they stay."""
@@ -40,7 +43,7 @@ class Ordered:
         return decode(x, t, s, at, self)
 
 
-@register("decoder/ancestral")
+@register("decoder/ancestral", cite=CITE_MDLM)
 @dataclass(frozen=True, kw_only=True)
 class Ancestral:
     """The exact reverse step: each hidden token is revealed by itself with the schedule's chance."""

@@ -17,6 +17,13 @@ from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.core.step import Step
 
+CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
+CITE_MARGIN = (
+    "Kim et al. Train for the Worst, Plan for the Best: Understanding Token Ordering in Masked "
+    "Diffusions. 2025. arXiv:2502.06768"
+)
+CITE_DREAM = "Ye et al. Dream 7B: Diffusion Large Language Models. 2025. arXiv:2508.15487"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Proposed:
@@ -56,7 +63,7 @@ class Random:
         return self.scale * proposed.s.to(u.dtype)[:, None] ** self.anneal * -torch.log(-torch.log(u))
 
 
-@register("order/confidence")
+@register("order/confidence", cite=CITE_MASKGIT)
 @dataclass(frozen=True, kw_only=True)
 class Confidence:
     """Log probability of the proposed id."""
@@ -65,7 +72,7 @@ class Confidence:
         return proposed.confidence()
 
 
-@register("order/margin")
+@register("order/margin", cite=CITE_MARGIN)
 @dataclass(frozen=True, kw_only=True)
 class Margin:
     """Probability of the best id less that of the second best."""
@@ -75,7 +82,7 @@ class Margin:
         return best[..., 0] - best[..., 1]
 
 
-@register("order/entropy")
+@register("order/entropy", cite=CITE_DREAM)
 @dataclass(frozen=True, kw_only=True)
 class Entropy:
     """The negative entropy: the surest distribution first."""

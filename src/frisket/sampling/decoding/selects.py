@@ -19,6 +19,13 @@ from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.core.step import Step
 
+CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
+CITE_THRESHOLD = (
+    "Wu et al. Fast-dLLM: Training-free Acceleration of Diffusion LLM by Enabling KV Cache and "
+    "Parallel Decoding. 2025. arXiv:2505.22618"
+)
+CITE_MDLM = "Sahoo et al. Simple and Effective Masked Diffusion Language Models. 2024. arXiv:2406.07524"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hidden:
@@ -96,7 +103,7 @@ class PowerCurve:
         return 1 - (1 - s) ** self.power
 
 
-@register("select/budget")
+@register("select/budget", cite=CITE_MASKGIT)
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """The best-scored ones, so many that floor(first x share(s)) stay hidden. curve: share(s); None takes the process's
@@ -120,7 +127,7 @@ class Budget:
         return top(scores, self._count(hidden)) & hidden.now
 
 
-@register("select/threshold")
+@register("select/threshold", cite=CITE_THRESHOLD)
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
     """All whose proposed id has at least this probability, and always the `least` best-scored. It may finish before the
@@ -145,7 +152,7 @@ class Threshold:
         return hidden.now & ((confidence >= self.threshold) | forced)
 
 
-@register("select/bernoulli")
+@register("select/bernoulli", cite=CITE_MDLM)
 @dataclass(frozen=True, kw_only=True)
 class Bernoulli:
     """Each hidden token by itself with the chance of the exact reverse step, (alpha_s - (1 - rate) alpha_t) /

@@ -17,8 +17,10 @@ from frisket.processes.base import expand
 from frisket.sampling.base import Moment
 from frisket.sampling.levels import gaussian
 
+CITE_DDPM = "Ho, Jain, Abbeel. Denoising Diffusion Probabilistic Models. 2020. arXiv:2006.11239"
 
-@register("solver/ancestral")
+
+@register("solver/ancestral", cite=CITE_DDPM)
 @dataclass(frozen=True, kw_only=True)
 class Ancestral:
     """One forward a move; the variance is what the process says (fixed or learned)."""

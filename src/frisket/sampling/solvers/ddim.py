@@ -17,8 +17,10 @@ from frisket.core.registry import register
 from frisket.sampling.base import Moment
 from frisket.sampling.levels import level
 
+CITE_DDIM = "Song, Meng, Ermon. Denoising Diffusion Implicit Models. 2020. arXiv:2010.02502"
 
-@register("solver/ddim")
+
+@register("solver/ddim", cite=CITE_DDIM)
 @dataclass(frozen=True, kw_only=True)
 class DDIM:
     """eta: in [0, 1], the share of fresh noise."""

@@ -16,9 +16,12 @@ from frisket.sampling.base import Moment
 from frisket.sampling.levels import level
 
 HELD = "solver/dpm++2m"
+CITE_DPM = (
+    "Lu et al. DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic Models. 2022. arXiv:2211.01095"
+)
 
 
-@register(HELD)
+@register(HELD, cite=CITE_DPM)
 @dataclass(frozen=True, kw_only=True)
 class DPMSolver2M:
     """One forward a move; remembers the estimate before. Forgets it where the trajectory was broken by a move up."""

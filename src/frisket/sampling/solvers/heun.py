@@ -15,8 +15,10 @@ from frisket.processes.base import expand
 from frisket.sampling.base import Moment
 from frisket.sampling.levels import gaussian
 
+CITE_EDM = "Karras et al. Elucidating the Design Space of Diffusion-Based Generative Models. 2022. arXiv:2206.00364"
 
-@register("solver/heun")
+
+@register("solver/heun", cite=CITE_EDM)
 @dataclass(frozen=True, kw_only=True)
 class Heun:
     """Two forwards a move, one in the last."""

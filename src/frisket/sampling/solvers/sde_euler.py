@@ -1,6 +1,6 @@
 """Euler-Maruyama on the reverse stochastic equation of any gaussian path.
 
-Source: arXiv 2303.08797 (eq. 2.33) and 2401.08740 (SiT): x gains (w / 2) score and noise sqrt(w) on the way down, with
+Source: arXiv 2303.08797 and 2401.08740 (SiT): x gains (w / 2) score and noise sqrt(w) on the way down, with
 score = -noise / sigma; every w >= 0 keeps the marginals. Chosen here: w = churn d(sigma^2)/dt, which is SiT's w = sigma
 for straight paths at churn 1/2, the equation of EDM at churn 1, and finite at both ends. The last move takes no noise.
 """
@@ -18,8 +18,13 @@ from frisket.processes.base import expand
 from frisket.sampling.base import Moment
 from frisket.sampling.levels import gaussian, level
 
+CITE_SIT = (
+    "Ma et al. SiT: Exploring Flow and Diffusion-based Generative Models with Scalable Interpolant "
+    "Transformers. 2024. arXiv:2401.08740"
+)
 
-@register("solver/sde-euler")
+
+@register("solver/sde-euler", cite=CITE_SIT)
 @dataclass(frozen=True, kw_only=True)
 class SDEEuler:
     """churn: strength of the fresh noise, at least 0; 0 is Euler's method on the flow. One forward a move."""

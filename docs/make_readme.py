@@ -1,0 +1,84 @@
+"""Writes what README.md takes from stored results: the table of papers, and docs/images/demo.png from a demo's run.
+
+python docs/make_readme.py [--check] [--demo runs/dit-digits]
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from frisket.experiments.evidence import paper_rows, stored
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+
+def papers_table() -> str:
+    """One row a recipe: marks from evidence, and what its study found, in numbers."""
+    lines = ["| recipe | paper | works | counts | parity | effect |", "|---|---|---|---|---|---|"]
+    for row in paper_rows():
+        link = f"[{row['title']}](https://arxiv.org/abs/{row['arxiv']})"
+        cells = (f"`{row['name']}`", link, row["works"], row["counts"], row["parity"], row["effect"])
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", *findings()])
+
+
+def findings() -> list[str]:
+    """A line for each judged expectation: the paired difference with its interval."""
+    out = []
+    for row in paper_rows():
+        evidence = stored(row["name"]) or {}
+        for found in evidence.get("effect", {}).get("expected", []):
+            d = found["difference"]
+            out.append(
+                f"- `{row['name']}`: {found['measure']} of *{found['arm']}* minus *{found['other']}*: {d['value']:+.3g} "
+                f"[{d['low']:+.3g}, {d['high']:+.3g}], {found['verdict']}."
+            )
+    return out
+
+
+def filled(text: str) -> str:
+    """README with its marked block written anew."""
+    pattern = r"(<!-- papers: [^\n]*-->\n).*?(<!-- /papers -->)"
+    return re.sub(pattern, lambda m: f"{m[1]}{papers_table()}\n{m[2]}", text, flags=re.S)
+
+
+def picture(run: Path) -> None:
+    """docs/images/demo.png: samples by class above, real digits and their repainted lower halves below."""
+    import torch
+
+    from frisket.core.files import load_tensors
+    from frisket.evaluation.pictures import save_picture, sheet
+
+    held = load_tensors(run / "shown.safetensors")
+    samples = held["samples"].unflatten(0, (-1, 10)).transpose(0, 1).flatten(0, 1)  # classes in rows
+    before, after = held["before"], held["after"]
+    hidden = before.clone()
+    hidden[:, :, before.shape[2] // 2 :] = 0.5
+    left = sheet(samples, 10, least=40)
+    right = sheet(torch.stack([before, hidden, after], 1).flatten(0, 1), 3, least=50)
+    gap = left.new_ones(left.shape[0], left.shape[1], 24)
+    right = torch.nn.functional.pad(right, (0, 0, 0, left.shape[1] - right.shape[1]), value=1.0)
+    save_picture(ROOT / "docs/images/demo.png", torch.cat([left, gap, right], 2))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if README.md is out of date")
+    parser.add_argument("--demo", type=Path, help="folder of a demo's run, to draw the picture from")
+    options = parser.parse_args()
+    before = README.read_text()
+    after = filled(before)
+    if options.check:
+        return int(after != before)
+    README.write_text(after)
+    if options.demo:
+        picture(options.demo)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
