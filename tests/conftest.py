@@ -26,3 +26,25 @@ from hypothesis import settings
 torch.set_num_threads(1)
 settings.register_profile("frisket", max_examples=30, deadline=None, derandomize=True)
 settings.load_profile("frisket")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def dit_run(tmp_path_factory):
+    """The folder of one finished tiny run of `dit`, report and all."""
+    from run_folders import DIT, frisket
+
+    folder = tmp_path_factory.mktemp("runs") / "dit"
+    assert frisket("run", "dit", *DIT, "--out", folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mdlm_run(tmp_path_factory):
+    """The folder of one finished tiny run of `mdlm`."""
+    from run_folders import MDLM, frisket
+
+    folder = tmp_path_factory.mktemp("runs") / "mdlm"
+    assert frisket("run", "mdlm", *MDLM, "--out", folder) == 0
+    return folder

@@ -23,7 +23,7 @@ VERBS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point. Returns the exit code: 0, or 2 for bad input, which is told in one line."""
+    """Entry point. Returns the exit code: 0, 2 for bad input, which is told in one line, 130 when stopped by hand."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help"):
         print(overview())
@@ -43,11 +43,16 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         return importlib.import_module(f"frisket.cli.{verb}_verb").main(argv[1:]) or 0
-    except FrisketError as error:
-        print(f"frisket {verb}: {error}", file=sys.stderr)
-        return 2
+    except SystemExit as stop:  # help was printed, or a run was told to end and has saved
+        return int(stop.code or 0)
     except BrokenPipeError:  # the reader of our output (head, less) has left
         return 0
+    except (FrisketError, OSError) as error:  # OSError: a file that cannot be read or written
+        print(f"frisket {verb}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"frisket {verb}: stopped", file=sys.stderr)
+        return 130
 
 
 def overview() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,7 +23,7 @@ ABOUT = (
 
 @dataclass
 class Compare:
-    arms: Annotated[list[str], tyro.conf.Positional]
+    arms: Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="ARM")]
     """two or more arms, RECIPE[,field=value...]"""
     size: str = "small"
     """size of every recipe: tiny, small or paper"""
@@ -81,7 +82,7 @@ def main(argv: list[str]) -> int:
         Report(
             title="Comparison", summary=f"equal {options.budget}, {options.seeds} seeds",
             sections=[comparison_section(comparison), costs_table(results)], versions=library_versions(),
-            command="frisket compare " + " ".join(argv), results={"comparison": comparison.as_dict()},
+            command=f"frisket compare {shlex.join(argv)}", results={"comparison": comparison.as_dict()},
         ),
     )  # fmt: skip
     print(f"report: {page}")

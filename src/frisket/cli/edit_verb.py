@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import tyro
 
 from frisket.cli.options import parse
-from frisket.cli.targets import read_exact
-from frisket.core.errors import FrisketError
+from frisket.cli.targets import label_of, load_on, read_exact, read_mask
+from frisket.core.errors import FrisketError, check
 from frisket.evaluation.pictures import save_picture
 
 ABOUT = "Repaint the masked part of an image. White in the mask = repaint; everything else stays exactly as it was."
@@ -17,7 +17,7 @@ ABOUT = "Repaint the masked part of an image. White in the mask = repaint; every
 
 @dataclass
 class Edit:
-    checkpoint: Annotated[str, tyro.conf.Positional]
+    checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
     """run folder, model folder or hub id"""
     image: str = ""
     """image to edit, of the model's size (required)"""
@@ -25,8 +25,8 @@ class Edit:
     """mask of the same size, white (> 1/2) = repaint (required)"""
     out: str = "edited.png"
     """where to write the result"""
-    label: Annotated[int | None, tyro.conf.arg(aliases=["--class"])] = None
-    """class of the repainted image; default: none (its null)"""
+    label: Annotated[str | None, tyro.conf.arg(aliases=["--class"])] = None
+    """class of the repainted image, by number or name; default: none (its null)"""
     steps: int | None = None
     """sampler steps; default: the model's own"""
     guidance: float | None = None
@@ -38,20 +38,19 @@ class Edit:
 
 
 def main(argv: list[str]) -> int:
-    from frisket.experiments.system import load
-
     options, _ = parse(Edit, argv, "edit", ABOUT)
     if not options.image or not options.mask:
         raise FrisketError("give both --image and --mask")
-    pipeline = load(options.checkpoint).to(options.device)
+    check(options.out.endswith(".png"), "--out", options.out, "a .png file: other formats change what is kept")
+    pipeline = load_on(options.checkpoint, options.device)
     if pipeline.info.kind != "image":
         raise FrisketError(f"{options.checkpoint} makes {pipeline.info.kind}, not images")
     c, h, w = pipeline.info.shape
     image = read_exact(options.image, c, (h, w))
-    mask = read_exact(options.mask, 1, (h, w)) > 0.5
+    mask = read_mask(options.mask, (h, w))
     edited = pipeline.edit(
         image, mask, seed=options.seed, steps=options.steps, guidance=options.guidance,
-        **({} if options.label is None else {"label": options.label}),
+        **(label_of(options.label) or dict.fromkeys(pipeline.in_turn(1))),
     )  # fmt: skip
     save_picture(options.out, edited[0])
     print(f"wrote {options.out}: {int(mask.sum())} of {h * w} pixels repainted")

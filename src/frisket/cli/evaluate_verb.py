@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from frisket.cli.options import parse
-from frisket.cli.targets import data_of
+from frisket.cli.targets import data_of, load_on
 
 ABOUT = "Score a trained model on held-out data: intervals by bootstrap, and beside each value what real data scores."
 
 
 @dataclass
 class Evaluate:
-    checkpoint: Annotated[str, tyro.conf.Positional]
+    checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
     """run folder, model folder or hub id"""
     data: str | None = None
     """data set to score against; default: the one the run learnt from"""
@@ -30,12 +28,12 @@ class Evaluate:
 
 
 def main(argv: list[str]) -> int:
+    from frisket.core.files import write_json
     from frisket.evaluation.compare import number
-    from frisket.experiments.measures import bound, held_out, score_samples
-    from frisket.experiments.system import load
+    from frisket.experiments.measures import LEAST, bound, held_out, scorable, score_samples
 
     options, _ = parse(Evaluate, argv, "evaluate", ABOUT)
-    pipeline = load(options.checkpoint)
+    pipeline = load_on(options.checkpoint, "cpu")
     data = data_of(options.checkpoint, options.data)
     loss = held_out(pipeline, data, options.n, options.seed)
     results: dict = {"held_out_loss": loss.as_dict()}
@@ -44,7 +42,9 @@ def main(argv: list[str]) -> int:
         results["likelihood"] = bound(pipeline, data, options.n, options.seed)
         entry = results["likelihood"]["bits"]
         rows.append(("bits an element (bound)", entry["value"], entry["low"], entry["high"], entry["floor"]))
-    if pipeline.info.kind == "image":
+    if pipeline.info.kind == "image" and not scorable(data.open("test").info):
+        print(f"samples are not scored: the test split holds fewer than {LEAST} images")
+    elif pipeline.info.kind == "image":
         results["samples"] = score_samples(pipeline, data, n=options.n, seed=options.seed)
         for entry in results["samples"]["metrics"].values():
             rows.append((entry["title"], entry["value"], entry["low"], entry["high"], entry["floor"]))
@@ -52,6 +52,6 @@ def main(argv: list[str]) -> int:
         beside = "" if floor is None else f"   floor {number(floor)}"
         print(f"{name:<28}{number(value):>10}   [{number(low)}, {number(high)}]{beside}")
     if options.out:
-        Path(options.out).write_text(json.dumps(results, indent=2) + "\n")
+        write_json(options.out, results)
         print(f"wrote {options.out}")
     return 0

@@ -3,51 +3,79 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, TypeVar
+import io
+import re
+from contextlib import redirect_stderr
+from typing import Any, TypeVar, get_type_hints
 
 from frisket.core.config import flatten, override
 from frisket.core.errors import FrisketError, unknown
 
 A = TypeVar("A")
 E = TypeVar("E")
+FRAME = re.compile(r"[─-╿]+")  # the lines that tyro draws around what it says
 
 
 def parse(args: type[A], argv: list[str], verb: str, about: str, overridable: bool = False) -> tuple[A, dict[str, str]]:
     """The verb's options and, if `overridable`, the unknown `--name value` pairs. Prints help and exits on --help.
 
-    Raises `FrisketError` with the nearest option on an unknown one when nothing may be overridden.
+    Raises `FrisketError` in one line on a value that cannot be read, on what is missing, and, with the nearest option,
+    on an unknown one when nothing may be overridden.
     """
     import tyro
 
-    parsed, rest = tyro.cli(
-        args, args=argv, prog=f"frisket {verb}", description=about, return_unknown_args=True,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )  # fmt: skip
-    pairs = _pairs(rest)
+    own, pairs = separate(argv, option_names(args))
     if pairs and not overridable:
-        raise unknown("option", "--" + next(iter(pairs)), ["--" + n for n in option_names(args)])
+        raise unknown("option", "--" + next(iter(pairs)).replace("_", "-"), ["--" + n for n in option_names(args)])
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            parsed = tyro.cli(
+                args, args=own, prog=f"frisket {verb}", description=about, config=(tyro.conf.FlagCreatePairsOff,)
+            )
+    except SystemExit as stop:
+        if stop.code:
+            raise FrisketError(_complaint(said.getvalue())) from None
+        raise
     return parsed, pairs
 
 
 def option_names(args: type) -> list[str]:
-    return [f.name.replace("_", "-") for f in dataclasses.fields(args)]
+    """Every name, without its dashes, that an option of the verb goes by."""
+    hints = get_type_hints(args, include_extras=True)
+    names = []
+    for field in dataclasses.fields(args):
+        names.append(field.name.replace("_", "-"))
+        for note in getattr(hints[field.name], "__metadata__", ()):
+            names += [alias.lstrip("-") for alias in getattr(note, "aliases", None) or ()]
+    return names
 
 
-def _pairs(rest: list[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    words = iter(rest)
+def separate(argv: list[str], known: list[str]) -> tuple[list[str], dict[str, str]]:
+    """What the verb reads itself, and the `--name value` or `--name=value` pairs of any other name."""
+    own, pairs, words = [], {}, iter(argv)
     for word in words:
-        if not word.startswith("--"):
-            raise FrisketError(f"unexpected argument {word!r}; options are --name value")
         name, equals, value = word[2:].partition("=")
+        if not word.startswith("--") or name.replace("_", "-") in (*known, "help"):
+            own.append(word)
+            continue
         if not equals:
-            following = next(words, None)
-            if following is None:
+            value = next(words, "--")
+            if value.startswith("--"):
                 raise FrisketError(f"option --{name} needs a value")
-            value = following
         pairs[name.replace("-", "_")] = value
-    return pairs
+    return own, pairs
+
+
+def _complaint(said: str) -> str:
+    """What tyro says is wrong, in one line and without its frame."""
+    lines = [" ".join(FRAME.sub(" ", line).split()) for line in said.splitlines()]
+    kept = []
+    for line in lines[1:]:  # the first is the frame's title
+        if line.startswith(("Argument helptext", "For full helptext")):
+            break
+        kept.append(line)
+    return " ".join(line for line in kept if line) or "the options cannot be read; see --help"
 
 
 def apply(experiment: E, pairs: dict[str, str], options: list[str]) -> E:
@@ -55,16 +83,13 @@ def apply(experiment: E, pairs: dict[str, str], options: list[str]) -> E:
     for name, value in pairs.items():
         known = flatten(experiment)
         if name not in known and "." not in name:
-            raise unknown("option", f"--{name}", [f"--{n}" for n in (*options, *known)])
+            raise unknown("option", f"--{name}", [f"--{n}" for n in (*options, *(k for k in known if "." not in k))])
         experiment = override(experiment, name, value)
     return experiment
 
 
 def defaults_table(experiment: Any) -> str:
     """All names that can be overridden, with their values: the second half of a verb's help."""
-    rows = [(f"--{n}", v) for n, v in flatten(experiment).items()]
+    rows = [(f"--{n}", v) for n, v in flatten(experiment).items() if n.split(".")[0] != "study"]
     width = max(len(n) for n, _ in rows)
     return "\n".join(f"  {n:<{width}}  {v}" for n, v in rows)
-
-
-Main = Callable[[list[str]], int]

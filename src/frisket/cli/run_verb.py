@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ ABOUT = (
 
 @dataclass
 class Run:
-    recipe: Annotated[str, tyro.conf.Positional]
+    recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
     """name of a recipe, or the path of a recipe file"""
     size: str = "small"
     """tiny (seconds), small (minutes on two cores) or paper (the published configuration)"""
@@ -45,8 +46,6 @@ def chosen(options: Run, pairs: dict[str, str], recipe: Recipe) -> Experiment:
     experiment = recipe.experiment(options.size)
     experiment = apply(experiment, {"training.seed": str(options.seed)}, [])
     if options.data:
-        from dataclasses import replace
-
         experiment = replace(experiment, data=parse_data(options.data))
     return apply(experiment, pairs, option_names(Run))
 
@@ -60,16 +59,18 @@ def place(options: Run, experiment: Experiment) -> Path:
     return Path("runs") / f"{experiment.name}-{name}{suffix}"
 
 
-def help_with_fields(argv: list[str]) -> None:
-    """Behind the verb's own help: every field of the named recipe, or of the first one, that may be overridden."""
-    named = [a for a in argv if a in recipe_names() or a.endswith(".py")]
-    if named and any(a in ("-h", "--help") for a in argv):
-        print(f"fields of {named[0]} (--name value):\n{defaults_table(load_recipe(named[0]).experiment('small'))}\n")
+def read(argv: list[str], verb: str, about: str) -> tuple[Run, dict[str, str]]:
+    """The options and overrides. Help that names a recipe goes on with every field of it that may be overridden."""
+    try:
+        return parse(Run, argv, verb, about, overridable=True)
+    except SystemExit:
+        for name in [a for a in argv if a in recipe_names() or a.endswith(".py")][:1]:
+            print(f"\nfields of {name} (--name value):\n{defaults_table(load_recipe(name).experiment('small'))}")
+        raise
 
 
 def main(argv: list[str]) -> int:
-    help_with_fields(argv)
-    options, pairs = parse(Run, argv, "run", ABOUT, overridable=True)
+    options, pairs = read(argv, "run", ABOUT)
     recipe = load_recipe(options.recipe)
     experiment = chosen(options, pairs, recipe)
     folder = place(options, experiment)
@@ -81,8 +82,11 @@ def main(argv: list[str]) -> int:
     from frisket.experiments.run import run
 
     try:
-        run(experiment, folder, paper=recipe.paper, resume=options.resume, max_time=options.max_time)
+        run(
+            experiment, folder, paper=recipe.paper, resume=options.resume, max_time=options.max_time,
+            command=f"frisket run {shlex.join(argv)}",
+        )  # fmt: skip
     except KeyboardInterrupt:
-        print(f"\nstopped; to go on: frisket run {' '.join(argv)}", file=sys.stderr)
+        print(f"\nstopped; to go on: frisket run {shlex.join(argv)}", file=sys.stderr)
         return 130
     return 0

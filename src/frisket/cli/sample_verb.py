@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from frisket.cli.options import parse
-from frisket.core.errors import FrisketError
+from frisket.cli.targets import label_of, load_on
+from frisket.core.errors import FrisketError, check
+from frisket.core.files import atomic_file, save_tensors
+from frisket.data.base import Info
 from frisket.evaluation.pictures import save_sheet
+from frisket.experiments.system import model_of
+from frisket.sampling.pipeline import Pipeline
 
 ABOUT = "Make samples with a trained model. Sample i depends on (seed, i) only, whatever the batch or process count."
 
 
 @dataclass
 class Sample:
-    checkpoint: Annotated[str, tyro.conf.Positional]
+    checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
     """run folder, model folder or hub id"""
     n: int = 16
     """how many"""
-    label: Annotated[int | None, tyro.conf.arg(aliases=["--class"])] = None
-    """class to sample; default: the classes in turn"""
+    label: Annotated[str | None, tyro.conf.arg(aliases=["--class"])] = None
+    """class to sample, by number or name; default: the classes in turn"""
     steps: int | None = None
     """sampler steps; default: the model's own"""
     guidance: float | None = None
@@ -30,8 +38,9 @@ class Sample:
     """seed of the run"""
     batch: int = 64
     """samples computed at once; changes memory, not the result"""
-    out: str = "samples.png"
-    """.png for a picture, .npz for the array layout of the ADM evaluation suite, .txt for text"""
+    out: str | None = None
+    """.png for a picture, .npz for the array layout of the ADM evaluation suite, .txt for text, .safetensors for what
+    is neither; default: samples.SUFFIX of the first that fits"""
     procs: int = 1
     """processes that share the work (for .npz)"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -39,30 +48,57 @@ class Sample:
 
 
 def main(argv: list[str]) -> int:
-    from frisket.experiments.system import load
-
     options, _ = parse(Sample, argv, "sample", ABOUT)
-    pipeline = load(options.checkpoint).to(options.device)
-    text = pipeline.info.kind == "text"
-    wanted = (".txt",) if text else (".png", ".npz")
-    if text and options.out == "samples.png":
-        options.out = "samples.txt"
-    if not options.out.endswith(wanted):
-        raise FrisketError(f"--out {options.out!r} is not accepted; this model's samples go to {' or '.join(wanted)}")
-    chosen = {"seed": options.seed, "steps": options.steps, "guidance": options.guidance, "batch": options.batch}
-    if options.out.endswith(".npz"):
-        from frisket.sampling.shards import sample_to_npz
-
-        sample_to_npz(
-            pipeline, options.out, n=options.n, procs=options.procs, label=options.label, **chosen,
-        )  # fmt: skip
+    check(options.n >= 1, "--n", options.n, "at least 1")
+    check(options.procs >= 1, "--procs", options.procs, "at least 1")
+    pipeline = load_on(options.checkpoint, options.device)
+    wanted = suffixes(pipeline.info)
+    out = options.out or f"samples{wanted[0]}"
+    if not out.endswith(wanted):
+        raise FrisketError(f"--out {out!r} is not accepted; this model's samples go to {' or '.join(wanted)}")
+    if out.endswith(".npz"):
+        _to_npz(pipeline, options, Path(out))
     else:
-        labels = pipeline.in_turn(options.n) if options.label is None else {"label": options.label}
-        samples = pipeline.sample(options.n, **labels, **chosen)
-        if text:
-            with open(options.out, "w") as file:
-                file.write("\n".join(samples) + "\n")
-        else:
-            save_sheet(options.out, samples)
-    print(f"wrote {options.out}: {options.n} samples")
+        labels: dict[str, Any] = label_of(options.label) or pipeline.in_turn(options.n)
+        samples = pipeline.sample(
+            options.n, seed=options.seed, steps=options.steps, guidance=options.guidance, batch=options.batch, **labels
+        )
+        _write(out, samples)
+    print(f"wrote {out}: {options.n} samples")
     return 0
+
+
+def suffixes(info: Info) -> tuple[str, ...]:
+    """What samples of data like this can be written to; the first is the default."""
+    if info.kind == "text":
+        return (".txt",)
+    return (".png", ".npz") if info.kind == "image" and info.shape[0] in (1, 3) else (".safetensors",)
+
+
+def _write(out: str, samples: Any) -> None:
+    if out.endswith(".png"):
+        save_sheet(out, samples)
+    elif out.endswith(".txt"):
+        with atomic_file(out) as aside:
+            aside.write_text("\n".join(samples) + "\n", encoding="utf-8")
+    else:
+        save_tensors(out, {"samples": samples})
+
+
+def _to_npz(pipeline: Pipeline, options: Sample, out: Path) -> None:
+    """Make the parts beside `out`, where a run that was cut off goes on, and put the whole at `out`."""
+    from frisket.sampling.shards import Job, generate
+
+    label = label_of(options.label)
+    turn: dict[str, Any] = label or pipeline.in_turn(1)
+    pipeline.sample(1, seed=options.seed, steps=1, guidance=options.guidance, **turn)  # refuses before the work starts
+    job = Job(
+        source=str(model_of(options.checkpoint)), n=options.n, seed=options.seed, batch=options.batch,
+        labels="none" if label or not pipeline.info.classes else "balanced", steps=options.steps,
+        guidance=options.guidance, conditions=dict(label),
+    )  # fmt: skip
+    parts = out.with_name(f"{out.name}.parts")
+    done = generate(job, parts, procs=options.procs, device=pipeline.device.type)
+    if os.environ.get("RANK", "0") == "0":
+        done.replace(out)
+        shutil.rmtree(parts)

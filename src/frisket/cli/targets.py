@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,23 @@ from frisket.data.images import MODES
 
 if TYPE_CHECKING:
     from frisket.experiments.experiment import Experiment
+    from frisket.sampling.pipeline import Pipeline
+
+
+def load_on(target: str, device: str = "auto") -> Pipeline:
+    """The pipeline that `target` names, on `device`; "auto" takes a GPU where there is one."""
+    from frisket.experiments.system import load
+
+    has = torch.cuda.is_available()
+    check(has or device != "cuda", "--device", device, "'auto' or 'cpu': torch sees no GPU here")
+    return load(target).to("cuda" if has and device != "cpu" else "cpu")
+
+
+def label_of(text: str | None) -> dict[str, int | str]:
+    """The condition that `--class TEXT` asks for: a class by number, else by name; {} for None."""
+    if text is None:
+        return {}
+    return {"label": int(text) if text.lstrip("-").isdecimal() else text}
 
 
 def load_experiment(target: str) -> Experiment | None:
@@ -40,18 +57,42 @@ def data_of(target: str, named: str | None) -> Data:
 
 
 def read_exact(path: str, channels: int, size: tuple[int, int]) -> Tensor:
-    """An image file as float32 (1, c, h, w) in [0, 1]. Raises `FrisketError` if it is missing, broken or another size."""
-    from PIL import Image, UnidentifiedImageError
+    """An image file as float32 (1, c, h, w) in [0, 1], value for value.
+
+    Raises `FrisketError` if it is missing, broken, of another size, or holds what c channels of 8 bits cannot (colour
+    for a grey model, transparency, 16 bits).
+    """
+    found = _read(path, channels)
+    image = found.convert(MODES[channels])
+    if found.mode.startswith(("I", "F")) or found.convert("RGBA").tobytes() != image.convert("RGBA").tobytes():
+        raise FrisketError(
+            f"image {path} ({found.mode}) cannot be kept exactly as {MODES[channels]} of 8 bits; convert it"
+        )
+    return _tensor(path, image, channels, size)
+
+
+def read_mask(path: str, size: tuple[int, int]) -> Tensor:
+    """A mask file as bool (1, 1, h, w), True where it is lighter than 1/2. Raises as `read_exact`, but takes any mode."""
+    return _tensor(path, _read(path, 1).convert("L"), 1, size) > 0.5
+
+
+def _read(path: str, channels: int) -> Any:
+    from PIL import Image
 
     check(channels in MODES, "channels", channels, "1, 3 or 4, to be an image")
     try:
         with Image.open(path) as file:
-            found = file.height, file.width
-            image = np.array(file.convert(MODES[channels]), dtype=np.uint8)
+            file.load()
+            return file.copy()
     except FileNotFoundError:
         raise FrisketError(f"image {path} does not exist") from None
-    except (UnidentifiedImageError, OSError) as error:
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's complaints about broken files
         raise FrisketError(f"image {path} cannot be read: {error}") from None
-    if found != size:
-        raise FrisketError(f"image {path} is {found[1]} x {found[0]} (w x h); the model takes {size[1]} x {size[0]}")
-    return torch.from_numpy(image).view(*size, channels).permute(2, 0, 1)[None].float() / 255
+
+
+def _tensor(path: str, image: Any, channels: int, size: tuple[int, int]) -> Tensor:
+    if (image.height, image.width) != size:
+        found = f"{image.width} x {image.height}"
+        raise FrisketError(f"image {path} is {found} (w x h); the model takes {size[1]} x {size[0]}")
+    values = torch.from_numpy(np.array(image, dtype=np.uint8))
+    return values.view(*size, channels).permute(2, 0, 1)[None].float() / 255

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
-from frisket.cli.options import parse
-from frisket.cli.run_verb import Run, chosen, help_with_fields, place
+from frisket.cli.run_verb import chosen, place, read
 from frisket.experiments.recipes import load_recipe
 
 ABOUT = (
@@ -17,8 +17,7 @@ ABOUT = (
 def main(argv: list[str]) -> int:
     from frisket.experiments.system import dry_run, train
 
-    help_with_fields(argv)
-    options, pairs = parse(Run, argv, "train", ABOUT, overridable=True)
+    options, pairs = read(argv, "train", ABOUT)
     experiment = chosen(options, pairs, load_recipe(options.recipe))
     folder = place(options, experiment)
     if options.dry_run:
@@ -27,7 +26,7 @@ def main(argv: list[str]) -> int:
     try:
         train(experiment, folder, resume=options.resume, max_time=options.max_time)
     except KeyboardInterrupt:
-        print(f"\nstopped; to go on: frisket train {' '.join(argv)}", file=sys.stderr)
+        print(f"\nstopped; to go on: frisket train {shlex.join(argv)}", file=sys.stderr)
         return 130
     print(f"model: {folder / 'model'}\nsample it: frisket sample {folder}\nscore it: frisket evaluate {folder}")
     return 0

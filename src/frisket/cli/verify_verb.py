@@ -16,7 +16,7 @@ ABOUT = "Run a recipe end to end, compute its published counts, compare with off
 
 @dataclass
 class Verify:
-    recipe: Annotated[str, tyro.conf.Positional]
+    recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
     """name of a recipe, or the path of a recipe file"""
     size: str = "small"
     """size to measure at: tiny, small or paper"""

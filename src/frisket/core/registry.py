@@ -64,11 +64,11 @@ def _load(room: str) -> None:
 
 
 def lookup(name: str) -> type:
-    """The class registered as `name`. Raises `FrisketError` with the nearest name if there is none."""
+    """The class registered as `name`. Raises `FrisketError` with the nearest name of its slot if there is none."""
     if name not in _parts:
         _load_rooms()
     if name not in _parts:
-        raise unknown("part", name, _parts)
+        raise unknown("part", name, names(name.split("/")[0]) or _parts)
     return _parts[name]
 
 

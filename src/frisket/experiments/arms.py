@@ -18,7 +18,10 @@ from typing import Any
 from frisket.core.config import digest, from_config, override, to_config
 from frisket.core.errors import FrisketError
 from frisket.core.files import read_json, write_json
+from frisket.core.registry import lookup
 from frisket.experiments.experiment import Experiment, Study, forward_macs
+from frisket.experiments.paper import parts_in
+from frisket.experiments.recipes import run_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,32 +69,46 @@ def run_arms(
     Raises `FrisketError` naming the arm, the seed and the log of a process that failed; what others finished is kept.
     """
     jobs = [(name, seed) for seed in range(seeds) for name in arms]
+    places = {name: folder / _key(arm, measures) for name, arm in arms.items()}
 
     def work(job: tuple[str, int]) -> ArmResult:
         name, seed = job
-        result = _run_one(arms[name], measures, seed, folder)
+        result = _run_one(name, arms[name], measures, seed, places[name].with_name(f"{places[name].name}-{seed}"))
         say(f"{name} seed {seed}: " + ", ".join(f"{k} {v:.4g}" for k, v in result["measures"].items()))
         return ArmResult(arm=name, seed=seed, measures=result["measures"], cost=result["cost"])
 
-    with ThreadPoolExecutor(max_workers=max(1, procs)) as pool:
+    pool = ThreadPoolExecutor(max_workers=max(1, procs))
+    try:
         return list(pool.map(work, jobs))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after a failure, what has begun ends and the rest does not begin
 
 
-def _run_one(arm: Experiment, measures: Sequence[str], seed: int, folder: Path) -> dict[str, Any]:
-    place = folder / f"{digest(arm)}-{digest([*measures], 6)}-{seed}"
-    result = place / "result.json"
+def _key(arm: Experiment, measures: Sequence[str]) -> str:
+    """What an arm's results are stored under: its config but for its name, the data's content, the measures."""
+    content = [arm.data.open(split).info.digest for split in ("train", "test")]
+    return f"{digest(replace(arm, name=''))}-{digest([*content, *measures], 6)}"
+
+
+def _sources(config: Any) -> list[str]:
+    """The files, outside frisket, that define parts of a plain config."""
+    modules = {lookup(name).__module__ for name in parts_in(config)}
+    files = (getattr(sys.modules[m], "__file__", None) for m in modules if not m.startswith("frisket."))
+    return sorted(str(Path(file).resolve()) for file in files if file)
+
+
+def _run_one(name: str, arm: Experiment, measures: Sequence[str], seed: int, place: Path) -> dict[str, Any]:
+    result, config = place / "result.json", to_config(arm)
     if not result.is_file():
         place.mkdir(parents=True, exist_ok=True)
-        write_json(
-            place / "job.json",
-            {"experiment": to_config(arm), "measures": list(measures), "seed": seed},
-        )
+        job = {"experiment": config, "measures": list(measures), "seed": seed, "sources": _sources(config)}
+        write_json(place / "job.json", job)
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         with (place / "log.txt").open("w") as log:
             command = [sys.executable, "-m", "frisket.experiments.arms", str(place)]
             code = subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
         if code or not result.is_file():
-            raise FrisketError(f"arm {arm.name} with seed {seed} failed (exit code {code}); see {place / 'log.txt'}")
+            raise FrisketError(f"arm {name!r} with seed {seed} failed (exit code {code}); see {place / 'log.txt'}")
     return read_json(result)
 
 
@@ -104,6 +121,8 @@ def work_on(place: Path) -> None:
     from frisket.models.count import count_parameters
 
     job = read_json(place / "job.json")
+    for source in job["sources"]:
+        run_file(Path(source))
     arm: Experiment = from_config(job["experiment"])
     start = time.monotonic()
     pipeline = train(arm, place / "run", seed=job["seed"], quiet=True)

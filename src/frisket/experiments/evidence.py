@@ -16,34 +16,34 @@ from frisket.experiments.recipes import Recipe, load_recipe, recipe_names
 NOT_MEASURED = "not measured"
 
 
-def results_folder() -> Path:
-    """`results/` of the working tree if there is one, else what was installed with the package."""
-    here = Path("results")
-    return here if here.is_dir() else Path(str(resources.files("frisket"))) / "results"
-
-
 def stored(name: str) -> dict[str, Any] | None:
-    """What `frisket verify NAME` stored, or None."""
-    path = results_folder() / f"{name}.json"
-    return read_json(path) if path.is_file() else None
+    """What `frisket verify NAME` stored in `results/` here, else what is installed with the package, or None."""
+    for folder in (Path("results"), Path(str(resources.files("frisket"))) / "results"):
+        path = folder / f"{name}.json"
+        if path.is_file():
+            return read_json(path)
+    return None
 
 
 def marks(recipe: Recipe, evidence: dict[str, Any] | None) -> dict[str, str]:
-    """{works, counts, parity, effect} in DESIGN's words."""
+    """{works, counts, parity, effect}, each a word or two. `tiny` is for tests: a claim measured there says so, and
+    that it runs is not what "works" means."""
     evidence = evidence or {}
     counts = evidence.get("counts")
     parity = evidence.get("parity")
     effect = evidence.get("effect")
+    works = evidence.get("works", {})
     return {
-        "works": "yes" if evidence.get("works", {}).get("ok") else "no",
+        "works": "yes" if works.get("ok") and works.get("size") != "tiny" else "no",
         "counts": "none published" if not recipe.counts else "yes" if counts and all(c["ok"] for c in counts) else "no",
         "parity": "no code" if recipe.parity is None else parity["kind"] if parity and parity["ok"] else NOT_MEASURED,
-        "effect": _effect(effect) if effect else NOT_MEASURED,
+        "effect": _effect(effect, evidence.get("size")) if effect else NOT_MEASURED,
     }
 
 
-def _effect(effect: dict[str, Any]) -> str:
+def _effect(effect: dict[str, Any], size: str | None) -> str:
     notes = [word for word in ("proxy", "planted", "by construction") if effect.get(word)]
+    notes += ["tiny"] if size == "tiny" else []
     return effect["verdict"] + (f" ({', '.join(notes)})" if notes else "")
 
 

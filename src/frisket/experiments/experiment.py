@@ -16,6 +16,7 @@ from frisket.data.base import Data, Info
 from frisket.evaluation.compare import Expectation
 from frisket.models.base import BackboneConfig
 from frisket.processes.base import Process
+from frisket.sampling.guidance import Guidance
 from frisket.sampling.sampler import Sampler
 from frisket.tasks.diffusion import Diffusion
 from frisket.training.trainer import Trainer
@@ -59,7 +60,8 @@ class Experiment:
 
     def fit(self) -> Experiment:
         """A copy whose codec has the training set's statistics and whose model has the state's shape and the set's
-        classes. Opening the data is the only work done. Raises `FrisketError` on data the model cannot take."""
+        classes; without any condition, guidance by its absence is left out. Opening the data is the only work done.
+        Raises `FrisketError` on data the model cannot take."""
         source = self.data.open("train")
         codec = self.codec.fit(source)
         spec = codec.build().spec(source.info)
@@ -67,7 +69,10 @@ class Experiment:
         process = self.process if fits is None else fits(spec.vocabulary)
         channels = spec.vocabulary if spec.vocabulary is not None else spec.shape[0]
         model = self.model.fit(spec, process.outputs(channels), classes_of(source.info))
-        return replace(self, codec=codec, model=model, process=process)
+        sampler = self.sampler
+        if not getattr(model, "doors", ()) and any(branch.absent for branch in sampler.guidance.others):
+            sampler = replace(sampler, guidance=Guidance())  # nothing to leave out
+        return replace(self, codec=codec, model=model, process=process, sampler=sampler)
 
 
 def classes_of(info: Info) -> dict[str, int]:

@@ -9,16 +9,20 @@ import torch
 from torch import Tensor
 
 from frisket.core.condition import Condition
-from frisket.core.errors import FrisketError, unknown
+from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.registry import names
 from frisket.core.step import Step
-from frisket.data.base import Batch, Data, Source
+from frisket.data.base import Batch, Data, Info, Source
 from frisket.evaluation.evaluate import evaluate, measure_named
+from frisket.evaluation.features.pixels import PixelFeatures
 from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
+from frisket.experiments.experiment import Experiment
 from frisket.sampling.pipeline import Pipeline
 
 OWN = ("loss", "bits")
+OF_PIXELS = ("kid", "precision", "recall")
+LEAST = 8  # real items
 
 
 def check_measures(wanted: Sequence[str]) -> None:
@@ -27,6 +31,19 @@ def check_measures(wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in accepted:
             raise unknown("measure", name, accepted)
+
+
+def check_measurable(experiment: Experiment, wanted: Sequence[str]) -> None:
+    """Raise `FrisketError` on a measure that a fitted experiment does not have, before anything is trained."""
+    check_measures(wanted)
+    info = experiment.data.open("test").info
+    for name in wanted:
+        if name == "bits" and not hasattr(experiment.process, "nelbo"):
+            raise FrisketError(f"measure 'bits' needs a process with a bound; {experiment.name}'s states none")
+        if name not in OWN and info.kind != "image":
+            raise FrisketError(f"measure {name!r} is of images; {experiment.name} makes {info.kind}")
+        if name not in OWN:
+            check(scorable(info), "items of the test split", info.size, f"at least {LEAST} to score samples against")
 
 
 def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500, seed: int = 0) -> dict[str, float]:
@@ -63,17 +80,31 @@ def bound(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> dict[str, An
     )  # fmt: skip
 
 
+def scorable(info: Info) -> bool:
+    """Whether a test split is large enough to score samples against."""
+    return info.size is None or info.size >= LEAST
+
+
 def score_samples(
     pipeline: Pipeline, data: Data, *, n: int, seed: int = 0, measures: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """`evaluate` on n samples: values, intervals, real-vs-real floors; all measures that fit, or those named."""
+    """`evaluate` on n samples: values, intervals, real-vs-real floors; all measures that fit, or those named.
+
+    Features are those of a classifier of the set's classes; where there are none, plain pixels, of which only what
+    needs no covariance of them is measured. Raises `FrisketError` if the test split is too small to say anything."""
 
     def generate(step: Step, cond: Condition | None) -> Tensor:
         values: dict[str, Any] = {} if cond is None else dict(cond.values)
         return pipeline.sample(len(step.sample), seed=step.seed, first=int(step.sample[0]), **values)
 
-    chosen = None if measures is None else [measure_named(name) for name in measures]
-    return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=next(iter(pipeline.in_turn(1)), None))
+    info = data.open("test").info
+    check(scorable(info), "items of the test split", info.size, f"at least {LEAST} to score samples against")
+    classes = len(info.classes)
+    wanted = measures or (None if classes >= 2 else OF_PIXELS)
+    chosen = None if wanted is None else [measure_named(name) for name in wanted]
+    label = next(iter(pipeline.in_turn(1)), None) if classes else None
+    features = None if classes >= 2 else PixelFeatures()  # without classes there is nothing to train a classifier on
+    return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=label, features=features)
 
 
 def indexed(data: Data) -> Source:

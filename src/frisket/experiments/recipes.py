@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -53,12 +54,7 @@ def load_recipe(name: str) -> Recipe:
         path = Path(name)
         if not path.is_file():
             raise FrisketError(f"recipe file {name} does not exist")
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        label = path.stem.replace("_", "-")
+        module, label = run_file(path), path.stem.replace("_", "-")
     else:
         if name not in recipe_names():
             raise unknown("recipe", name, [*recipe_names(), "PATH.py"])
@@ -67,3 +63,18 @@ def load_recipe(name: str) -> Recipe:
         if not hasattr(module, needed):
             raise FrisketError(f"recipe {name} defines no {needed}; it must define PAPER and experiment(size)")
     return Recipe(name=label, module=module)
+
+
+def run_file(path: Path) -> ModuleType:
+    """The module of a file, under a name of its own in `sys.modules`, where its dataclasses look their types up."""
+    name = f"frisket_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise FrisketError(f"recipe file {path}, line {error.lineno}: {error.msg}") from None
+    return module

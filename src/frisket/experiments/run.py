@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +14,7 @@ from frisket.evaluation.report import Report, Section, Table, library_versions, 
 from frisket.evaluation.sections import heldout_section, loss_section
 from frisket.experiments.experiment import Experiment, forward_macs
 from frisket.experiments.measures import held_out
-from frisket.experiments.paper import Paper, bibtex
+from frisket.experiments.paper import Paper, bibliography
 from frisket.experiments.showcase import show
 from frisket.experiments.system import train
 from frisket.models.count import count_parameters
@@ -25,12 +23,12 @@ from frisket.sampling.pipeline import Pipeline
 
 def run(
     experiment: Experiment, folder: Path, *, paper: Paper | None = None, seed: int | None = None, resume: str = "auto",
-    max_time: float | None = None, say: Callable[[str], None] = print,
+    max_time: float | None = None, command: str = "", say: Callable[[str], None] = print,
 ) -> Path:  # fmt: skip
     """Train `experiment` in `folder`, look at the result and write report.html and report.json there.
 
-    Returns the page's path. The same call on an interrupted folder goes on; on a finished one only the report is made
-    again. Raises `FrisketError` before any work on what does not fit.
+    command: what made it, for the report. Returns the page's path. The same call on an interrupted folder goes on; on a
+    finished one only the report is made again. Raises `FrisketError` before any work on what does not fit.
     """
     began = time.monotonic()
     experiment = replace(experiment, study=None).fit()
@@ -52,8 +50,8 @@ def run(
             versions=library_versions(),
             seed=experiment.training.seed,
             timings=timings,
-            command=" ".join(["frisket", *map(shlex.quote, sys.argv[1:])]),
-            citations=[bibtex(paper.cite)] if paper else [],
+            command=command,
+            citations=bibliography([paper.cite] if paper else [], to_config(experiment)),
             results=results,
         ),
     )

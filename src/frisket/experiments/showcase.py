@@ -15,7 +15,7 @@ from frisket.data.base import Data
 from frisket.data.ngrams import bigram_bits, unigram_bits
 from frisket.evaluation.report import Section, Table
 from frisket.evaluation.sections import film_section, inpainting_section, metrics_section, samples_section
-from frisket.experiments.measures import bound, first_items, indexed, score_samples
+from frisket.experiments.measures import LEAST, bound, first_items, indexed, score_samples
 from frisket.processes.known import Known
 from frisket.sampling.decoding.decoder import Ancestral, Ordered
 from frisket.sampling.decoding.orders import Confidence
@@ -43,10 +43,13 @@ def show_images(pipeline: Pipeline, data: Data, n: int, folder: Path) -> tuple[l
     before, known, after = repainted(pipeline, data)
     text = "The lower half is hidden and repainted; the model is told the class." if classes else ""
     sections.append(inpainting_section(before, known, after, text=text))
-    scores = score_samples(pipeline, data, n=n)
-    sections.append(metrics_section(scores))
     save_tensors(folder / "shown.safetensors", {"samples": images, "before": before, "after": after})
-    return sections, {"samples": scores}
+    size = data.open("test").info.size
+    if size is not None and size < LEAST:
+        text = f"Nothing is measured: {size} held-out images are too few, at least {LEAST} are needed."
+        return [*sections, Section(title="Metrics", text=text)], {}
+    scores = score_samples(pipeline, data, n=n)
+    return [*sections, metrics_section(scores)], {"samples": scores}
 
 
 def repainted(pipeline: Pipeline, data: Data, count: int = 8) -> tuple[Tensor, Tensor, Tensor]:

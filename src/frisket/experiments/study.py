@@ -15,7 +15,7 @@ from frisket.evaluation.compare import Comparison, compare
 from frisket.evaluation.report import Section, Table
 from frisket.experiments.arms import ArmResult, arms_of, equal_flops, run_arms
 from frisket.experiments.experiment import Experiment, Study
-from frisket.experiments.measures import check_measures
+from frisket.experiments.measures import check_measurable, check_measures
 from frisket.experiments.recipes import Recipe
 
 
@@ -42,7 +42,21 @@ def table(results: Sequence[ArmResult], arms: Sequence[str], measures: Sequence[
 def run_study(
     experiment: Experiment, study: Study, *, folder: Path, procs: int, say: Callable[[str], None] = print
 ) -> Outcome:
-    """Train and measure all arms. Raises `FrisketError` on an expectation about an unknown arm or measure."""
+    """Train and measure all arms. Raises `FrisketError`, before any work, on a study that makes no sense."""
+    check_study(study)
+    arms = arms_of(experiment, study)
+    for arm in arms.values():
+        check_measurable(arm, study.measures)
+    if study.budget == "flops":
+        arms = equal_flops(arms)
+    results = run_arms(arms, study.measures, seeds=study.seeds, folder=folder, procs=procs, say=say)
+    names = list(study.arms)
+    comparison = compare(table(results, names, study.measures), names[0], expected=study.expect)
+    return Outcome(results=tuple(results), comparison=comparison)
+
+
+def check_study(study: Study) -> None:
+    """Raise `FrisketError` unless its seeds, measures and expectations make sense."""
     check(study.seeds >= 3, "study.seeds", study.seeds, "at least 3")
     check_measures(study.measures)
     for expect in study.expect:
@@ -51,13 +65,6 @@ def run_study(
                 raise unknown("arm", arm, study.arms)
         if expect.measure not in study.measures:
             raise unknown("measure", expect.measure, study.measures)
-    arms = arms_of(experiment, study)
-    if study.budget == "flops":
-        arms = equal_flops(arms)
-    results = run_arms(arms, study.measures, seeds=study.seeds, folder=folder, procs=procs, say=say)
-    names = list(study.arms)
-    comparison = compare(table(results, names, study.measures), names[0], expected=study.expect)
-    return Outcome(results=tuple(results), comparison=comparison)
 
 
 def effect_record(study: Study, outcome: Outcome) -> dict[str, Any]:
@@ -87,6 +94,9 @@ def verify(
     from frisket import __version__
 
     experiment = recipe.experiment(size)
+    if experiment.study is None:
+        raise FrisketError(f"recipe {recipe.name} has no study, so there is no claim to verify")
+    check_study(experiment.study)
     record: dict[str, Any] = {
         "recipe": recipe.name, "arxiv": recipe.paper.arxiv, "claim": recipe.paper.claim, "size": size,
         "frisket": __version__, "torch": torch.__version__, "machine": f"{platform.machine()}, {platform.system()}",
@@ -110,9 +120,7 @@ def verify(
         }
         say(f"parity ({recipe.parity.kind}): largest difference {difference:.2g}")
     run(experiment, folder / "run")
-    record["works"] = {"ok": True, "size": size}
-    if experiment.study is None:
-        raise FrisketError(f"recipe {recipe.name} has no study, so there is no claim to verify")
+    record["works"] = {"ok": True, "size": size}  # it came this far
     outcome = run_study(experiment, experiment.study, folder=arms, procs=procs, say=say)
     record["effect"] = effect_record(experiment.study, outcome)
     write_json(results / f"{recipe.name}.json", record)
@@ -125,7 +133,8 @@ def compare_experiments(
 ) -> list[ArmResult]:  # fmt: skip
     """Arms from different recipes, fitted to one data set and trained at an equal budget.
 
-    Raises `FrisketError` when arms cannot be compared: other data, or a process loss across processes.
+    Raises `FrisketError` when arms cannot be compared: other data, a loss across processes, a loss or bits across
+    codecs.
     """
     fitted = {name: arm.fit() for name, arm in arms.items()}
     first = next(iter(fitted.values()))
@@ -134,8 +143,11 @@ def compare_experiments(
             raise FrisketError(f"arm {name} learns from {arm.data}, another from {first.data}; give both --data")
         if arm.process != first.process and "loss" in measures:
             raise FrisketError(
-                f"arm {name} has another process, so its loss is another quantity; use --measure frechet"
+                f"arm {name} has another process, so its loss is another quantity; choose other measures"
             )
+        if arm.codec != first.codec and not {"loss", "bits"}.isdisjoint(measures):
+            raise FrisketError(f"arm {name} has another codec, so loss and bits are of other states; measure samples")
+        check_measurable(arm, measures)
     if flops:
         fitted = equal_flops(fitted)
     return run_arms(fitted, measures, seeds=seeds, folder=folder, procs=procs, say=say)

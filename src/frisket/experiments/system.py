@@ -15,7 +15,7 @@ from frisket.experiments.experiment import Experiment
 from frisket.models.init import materialise
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.diffusion import DiffusionTask
-from frisket.training.trainer import Result
+from frisket.training.trainer import Result, starting_point
 
 FIRST = int(os.environ.get("RANK", "0")) == 0  # of the processes that torchrun started
 
@@ -31,9 +31,27 @@ def build(experiment: Experiment) -> tuple[DiffusionTask, Pipeline, Source | Str
 
 
 def load(target: str | Path) -> Pipeline:
-    """The pipeline of a run folder (its `model/`), of a model folder, or of a repository of the Hugging Face hub."""
+    """The pipeline of a run folder (its `model/`), of a model folder, or of a repository of the Hugging Face hub.
+
+    Raises `FrisketError` on a file, on a run that has not finished, and as `Pipeline.from_pretrained` does.
+    """
+    return Pipeline.from_pretrained(model_of(target))
+
+
+def model_of(target: str | Path) -> str | Path:
+    """The model folder of a run folder; anything else as it is."""
     folder = Path(target)
-    return Pipeline.from_pretrained(folder / "model" if (folder / "model").is_dir() else target)
+    if folder.is_file():
+        raise FrisketError(
+            f"{target} is a file; a model is a folder (frisket import turns official checkpoints into one)"
+        )
+    if (folder / "model").is_dir():
+        return folder / "model"
+    if (folder / "metrics.jsonl").is_file():
+        raise FrisketError(
+            f"{target} is a run that has not finished; start the same command again, or name a checkpoint"
+        )
+    return target
 
 
 def train(
@@ -51,25 +69,38 @@ def train(
     if quiet:
         watching = replace(experiment.training.watching, previews=0)
         experiment = replace(experiment, training=replace(experiment.training, watching=watching))
-    claim(folder, experiment)
+    refuse_another(folder, experiment)
+    starting_point(folder, resume)  # refuses before anything is written
     task, pipeline, source = build(experiment)
+    if FIRST:
+        write_json(folder / "config.json", to_config(experiment))
     result = experiment.training.fit(task, source, folder, resume=resume, max_time=max_time)
     return finish(pipeline, result, folder)
 
 
-def claim(folder: Path, experiment: Experiment) -> None:
-    """Make `folder` this experiment's (by the first of several processes). Raises `FrisketError` if it holds another
-    one's."""
-    config, path = to_config(experiment), folder / "config.json"
-    if path.is_file():
-        held = read_json(path)
-        changed = [k for k in config if held.get(k) != config[k]]
-        if changed:
-            raise FrisketError(
-                f"{folder} holds a run with another {', '.join(changed)}; choose another --out, or remove it to start anew"
-            )
-    elif FIRST:
-        write_json(path, config)
+def refuse_another(folder: Path, experiment: Experiment) -> None:
+    """Raise `FrisketError` naming the fields that differ if `folder` holds another experiment's run."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return
+    changed = differing(read_json(path), to_config(experiment))
+    if changed:
+        more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+        raise FrisketError(
+            f"{folder} holds a run with another {', '.join(changed[:4])}{more}; choose another --out, or remove it to "
+            "start anew"
+        )
+
+
+def differing(held: Any, config: Any, name: str = "") -> list[str]:
+    """Dotted names of the fields in which two plain configs differ; a part of another kind is named as a whole."""
+    if isinstance(held, dict) and isinstance(config, dict) and held.get("part") == config.get("part"):
+        pairs = {k: (held.get(k), config.get(k)) for k in (*held, *config)}
+    elif isinstance(held, list) and isinstance(config, list) and len(held) == len(config):
+        pairs = {str(i): pair for i, pair in enumerate(zip(held, config, strict=True))}
+    else:
+        return [] if held == config else [name]
+    return [n for k, (a, b) in pairs.items() for n in differing(a, b, f"{name}.{k}" if name else k)]
 
 
 def finish(pipeline: Pipeline, result: Result, folder: Path) -> Pipeline:

@@ -6,17 +6,24 @@ official time is sigma, which MDLM sets to zero unless it is conditioned on time
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from frisket.codecs import text as codecs
+from frisket.codecs.tokenizer import Tokenizer
 from frisket.core.errors import FrisketError
-from frisket.interop.official import Taken, official, renamed
-from frisket.models.backbones.sizes import ddit_block
+from frisket.data.base import Info
+from frisket.interop.official import Taken, official, published_heads, renamed, wires
+from frisket.models.backbones.sizes import DDIT, ddit_block
 from frisket.models.backbones.transformer import Transformer
 from frisket.models.block import repeat
 from frisket.models.layers.embedders import Timeless, Timestep
 from frisket.models.layers.ends import Ids, Logits
 from frisket.models.layers.norms import LayerNorm
 from frisket.models.layers.positions import Rotary
+from frisket.processes.masked import Masked
+from frisket.sampling.decoding.decoder import Ancestral
+from frisket.sampling.pipeline import Pipeline
+from frisket.sampling.sampler import Sampler
 
 BLOCK = {
     "norm1": "branches.attn.norm", "attn_qkv": "branches.attn.mixer.qkv", "attn_out": "branches.attn.mixer.inner.out",
@@ -31,10 +38,17 @@ ENDS = {
 
 @official("mdlm")
 def load_mdlm(
-    weights: Taken, /, *, num_heads: int, length: int, time_conditioning: bool = False, dropout: float = 0.1
+    weights: Taken,
+    /,
+    *,
+    length: int,
+    num_heads: int | None = None,
+    time_conditioning: bool = False,
+    dropout: float = 0.1,
 ) -> tuple[Transformer, dict[str, Tensor]]:
-    """num_heads: of attention. length: of a sequence. time_conditioning: feed the time given (sigma) instead of zero.
-    dropout: in training; weights do not tell it. Names may start with "backbone.", as in the official checkpoints."""
+    """length: of a sequence. num_heads: of attention; that of the published size of this depth and width if None.
+    time_conditioning: feed the time given (sigma) instead of zero. dropout: in training; weights do not tell it. Names
+    may start with "backbone.", as in the official checkpoints."""
     inside = Taken({name.removeprefix("backbone."): value for name, value in weights.weights.items()})
     if len(inside.weights) != len(weights.weights):
         raise FrisketError("official mdlm weights hold the same name with and without 'backbone.'")
@@ -44,7 +58,7 @@ def load_mdlm(
     frequencies = inside("sigma_map.mlp.0.weight").shape[1]
     config = Transformer(
         width=width,
-        heads=num_heads,
+        heads=published_heads(DDIT, depth, width) if num_heads is None else num_heads,
         condition=inside("sigma_map.mlp.2.weight").shape[0],
         input=Ids(vocabulary=rows - 1, size=(length,)),
         output=Logits(vocabulary=logits),
@@ -59,3 +73,19 @@ def load_mdlm(
     inside.ignore("rotary_emb.inv_freq")  # a formula
     weights.ignore(*(name for name in weights.weights if name.removeprefix("backbone.") in inside.used))
     return config, ours
+
+
+@wires("mdlm")
+def mdlm_pipeline(model: nn.Module, /, *, tokenizer: str | None = None) -> Pipeline:
+    """As trained: masked diffusion with a log-linear schedule, whose bound needs no time; as sampled: 1,000 ancestral
+    steps. tokenizer: folder or hub name ("gpt2"); without one the data are ids."""
+    config: Transformer = model.config  # type: ignore[assignment]
+    ends = config.input
+    if not (isinstance(ends, Ids) and isinstance(config.time, Timeless)):
+        raise FrisketError("official mdlm weights conditioned on time are fed sigma, which no process here feeds")
+    vocabulary, length = ends.vocabulary, ends.size[0]
+    process, sampler = Masked(vocabulary=vocabulary), Sampler(steps=1000, update=Ancestral())
+    if tokenizer is None:
+        info = Info(kind="ids", shape=(length,))
+        return Pipeline(model, process, codecs.Ids(vocabulary=vocabulary), sampler, info)
+    return Pipeline(model, process, Tokenizer(target=tokenizer, length=length), sampler, Info(kind="text"))

@@ -1,23 +1,30 @@
-"""Official checkpoints in: `load_official(name, state_dict, **facts)`.
+"""Official checkpoints in: `load_official(name, state_dict, **facts)` and `import_official(name, path, **facts)`.
 
 One file a system registers a loader: it reads the shapes, makes the config, and says which of our names each official
-name goes to. Here every official tensor must be used and every weight of ours must be filled.
+name goes to. Here every official tensor must be used and every weight of ours must be filled. The same file registers a
+wiring: the process, codec and sampler that the system's model was trained for.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from frisket.core.errors import FrisketError, unknown
+from frisket.interop.checkpoints import read_weights
 from frisket.models.backbones.transformer import Transformer
+from frisket.sampling.pipeline import Pipeline
 
 SYSTEMS = {"dit": "frisket.interop.dit", "sit": "frisket.interop.dit", "mdlm": "frisket.interop.mdlm"}
 Loader = Callable[..., tuple[Transformer, dict[str, Tensor]]]
+Wiring = Callable[..., Pipeline]
 _loaders: dict[str, Loader] = {}
+_wirings: dict[str, Wiring] = {}
 
 
 class Taken:
@@ -58,6 +65,54 @@ def official(name: str) -> Callable[[Loader], Loader]:
     return add
 
 
+def wires(name: str) -> Callable[[Wiring], Wiring]:
+    """Decorator: make a function, called with a loaded model and the facts it names, the wiring of the system `name`."""
+
+    def add(wiring: Wiring) -> Wiring:
+        _wirings[name] = wiring
+        return wiring
+
+    return add
+
+
+def import_official(name: str, path: Path | str, **facts: Any) -> Pipeline:
+    """A pipeline around the official weights in the file `path` (see `checkpoints.read_weights`).
+
+    facts: those of `load_official`, and those of the system's wiring. Raises `FrisketError` as both do.
+    """
+    _find(name)
+    wiring = _wirings.get(name)
+    if wiring is None:
+        raise FrisketError(f"official {name} has no wiring, so only its model can be loaded (load_official)")
+    own = [n for n, p in inspect.signature(wiring).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    wired = {k: v for k, v in facts.items() if k in own}
+    _check_facts(name, facts, [*own, *_facts_of(_loaders[name])])
+    model = load_official(name, read_weights(path), **{k: v for k, v in facts.items() if k not in own})
+    return wiring(model, **wired)
+
+
+def _find(name: str) -> None:
+    if name in SYSTEMS:
+        importlib.import_module(SYSTEMS[name])
+    if name not in _loaders:
+        raise unknown("official system", name, {*SYSTEMS, *_loaders})
+
+
+def _facts_of(loader: Loader) -> dict[str, bool]:
+    """The facts that a loader takes, and whether it cannot do without."""
+    parameters = inspect.signature(loader).parameters.values()
+    return {p.name: p.default is p.empty for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _check_facts(name: str, facts: Mapping[str, Any], accepted: Iterable[str]) -> None:
+    for fact in facts:
+        if fact not in accepted:
+            raise unknown(f"fact of {name}", fact, accepted)
+    missing = [fact for fact, needed in _facts_of(_loaders[name]).items() if needed and fact not in facts]
+    if missing:
+        raise FrisketError(f"official {name} weights do not tell {', '.join(missing)}; give it as a fact")
+
+
 def load_official(name: str, state_dict: Mapping[str, Tensor], **facts: Any) -> nn.Module:
     """A model with the official weights of system `name` ("dit", "sit", "mdlm"), in evaluation mode.
 
@@ -65,10 +120,8 @@ def load_official(name: str, state_dict: Mapping[str, Tensor], **facts: Any) -> 
     official forward's. Raises `FrisketError` on an unknown system, and on official names that are missing or that
     nothing reads.
     """
-    if name in SYSTEMS:
-        importlib.import_module(SYSTEMS[name])
-    if name not in _loaders:
-        raise unknown("official system", name, {*SYSTEMS, *_loaders})
+    _find(name)
+    _check_facts(name, facts, [*_facts_of(_loaders[name])])
     weights = Taken(state_dict)
     config, ours = _loaders[name](weights, **facts)
     left = set(weights.weights) - weights.used
@@ -92,6 +145,14 @@ def renamed(weights: Taken, pairs: Mapping[str, str], theirs: str = "", ours: st
             if kind == "weight" or f"{theirs}{source}.bias" in weights.weights:
                 out[f"{ours}{target}.{kind}"] = weights(f"{theirs}{source}.{kind}")
     return out
+
+
+def published_heads(sizes: Mapping[str, tuple[int, int, int]], depth: int, width: int) -> int:
+    """Heads of the published size (depth, width, heads) that has this depth and width. Raises where there is none."""
+    for known_depth, known_width, heads in sizes.values():
+        if (known_depth, known_width) == (depth, width):
+            return heads
+    raise FrisketError(f"no published size has {depth} blocks of width {width}; give num_heads as a fact")
 
 
 def _few(names: Iterable[str], most: int = 12) -> str:

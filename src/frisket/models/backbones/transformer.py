@@ -75,7 +75,8 @@ class Transformer:
 
     def fit(self, spec: Spec, channels_out: int, classes: Mapping[str, int]) -> Transformer:
         """A copy for another state: input and output of the kind it asks for, and each class condition's number of
-        classes (a name without a door gets one by `vector`). Raises if the shape does not divide into patches."""
+        classes (a name without a door gets one by `vector`; a door for classes that nobody counts is closed). Raises
+        if the shape does not divide into patches."""
         inputs, outputs = self._ends(spec)
         doors = {door.name: door for door in self.doors}
         for name, count in classes.items():
@@ -83,9 +84,8 @@ class Transformer:
             if not isinstance(door.embedder, ClassIds):
                 raise FrisketError(f"condition {name!r} has {count} classes, but its door embeds something else")
             doors[name] = replace(door, embedder=replace(door.embedder, classes=count))
-        return replace(
-            self, input=inputs.fit(spec), output=outputs.fit(spec, channels_out), doors=tuple(doors.values())
-        )
+        opened = tuple(d for d in doors.values() if not isinstance(d.embedder, ClassIds) or d.embedder.classes)
+        return replace(self, input=inputs.fit(spec), output=outputs.fit(spec, channels_out), doors=opened)
 
     def _ends(self, spec: Spec) -> tuple[Input, Head]:
         """The default ends give way to those for ids; chosen ends stay, and refuse a state they cannot read."""
