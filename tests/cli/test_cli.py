@@ -7,11 +7,11 @@ import sys
 import types
 
 import pytest
-from run_folders import frisket
 
 from frisket import __version__
 from frisket.cli import VERBS
 from frisket.core import FrisketError
+from run_folders import frisket
 
 
 def test_python_m_frisket_is_frisket():

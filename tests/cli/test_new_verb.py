@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 
 import pytest
-from run_folders import DIT, frisket, refused
 
 from frisket.cli.new_verb import draft, without_unused
 from frisket.experiments.recipes import load_recipe, recipe_names
+from run_folders import DIT, frisket, refused
 
 
 @pytest.mark.parametrize("like", recipe_names())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from run_folders import DIT, frisket, pictures, refused
-
 from frisket.cli.targets import load_experiment
 from frisket.experiments.system import load
+from run_folders import DIT, frisket, pictures, refused
 
 
 def test_pictures_of_ones_own_with_their_classes(tmp_path, capsys):
