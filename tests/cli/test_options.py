@@ -26,7 +26,8 @@ def read(*words, overridable=True):
 
 
 def test_overrides_may_stand_anywhere_and_take_negative_numbers():
-    for words in (["a", "--x.y", "-3", "--max-time", "2"], ["--x.y", "-3", "--max_time=2", "a"], ["--x.y=-3", "a", "--max-time", "2"]):
+    several = ["a --x.y -3 --max-time 2", "--x.y -3 --max_time=2 a", "--x.y=-3 a --max-time 2"]
+    for words in map(str.split, several):
         options, pairs = read(*words)
         assert (options.thing, options.max_time, pairs) == ("a", 2.0, {"x.y": "-3"})
 
