@@ -9,6 +9,7 @@ from frisket.core import FrisketError, lookup, names, register, registry
 
 @pytest.fixture(autouse=True)
 def _own_parts(monkeypatch):
+    names()  # what loading brings must outlive the copy
     monkeypatch.setattr(registry, "_parts", dict(registry._parts))
 
 
