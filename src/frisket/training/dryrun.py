@@ -63,7 +63,7 @@ def dry_run(config: Trainer, task: nn.Module, source: Source | Stream) -> Cost:
 
 
 def _cost(run: Run, parameters: int) -> Cost:
-    config, here = run.config, run.here
+    config, task, here = run.config, run.task, run.here
     first = next(iter(run.loader))
     batch = on_device(first, here.device)
     at = Step(seed=config.seed, sample=batch["position"], total=config.steps, run="dry-run")
