@@ -13,7 +13,7 @@ SOURCE = ROOT / "src" / "frisket"
 FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
 MIRRORED = ("core", "data", "codecs", "processes", "models", "sampling", "caching", "adapters", "compression", "tasks",
-            "analysis", "evaluation", "training", "interop", "experiments")  # fmt: skip
+            "analysis", "evaluation", "training", "interop", "experiments", "cli")  # fmt: skip
 # The global generator: seeding it, or drawing from it. A draw with its own `generator=` is found by its keyword.
 SEEDS = re.compile(r"torch\.(manual_seed|seed)\(|torch\.cuda\.manual_seed|\brandom\.seed\(|np\.random\.seed\(")
 DRAWS = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from frisket.experiments.recipes import recipe_names
 from run_folders import frisket
+
+from frisket.experiments.recipes import recipe_names
 
 
 def rows(capsys):
