@@ -13,7 +13,13 @@ from frisket.core import FrisketError
 from frisket.evaluation.pictures import save_picture, save_sheet, sheet
 
 
-@given(n=st.integers(1, 7), columns=st.integers(1, 5), side=st.integers(1, 40), gap=st.integers(0, 3), c=st.sampled_from([1, 3]))
+@given(
+    n=st.integers(1, 7),
+    columns=st.integers(1, 5),
+    side=st.integers(1, 40),
+    gap=st.integers(0, 3),
+    c=st.sampled_from([1, 3]),
+)
 def test_every_image_lies_in_its_place_enlarged_without_blur(n, columns, side, gap, c):
     images = torch.arange(n * c * side * side).reshape(n, c, side, side) / (n * c * side * side)
     factor = 64 // side

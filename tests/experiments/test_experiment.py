@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from run_folders import pictures
 
 from frisket.core import FrisketError
 from frisket.core.config import override
@@ -14,6 +13,7 @@ from frisket.data.imagefolder import ImageFolder
 from frisket.experiments.experiment import check_size, classes_of, forward_macs
 from frisket.experiments.recipes import load_recipe
 from frisket.models.count import count_macs
+from run_folders import pictures
 
 
 def test_fitting_fills_in_the_shape_and_the_classes(tmp_path):

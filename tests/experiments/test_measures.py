@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from run_folders import pictures
 
 from frisket.core import FrisketError
 from frisket.data.base import Info
@@ -14,10 +13,18 @@ from frisket.data.digits import Digits
 from frisket.data.imagefolder import ImageFolder
 from frisket.data.text import Text
 from frisket.experiments.measures import (
-    check_measurable, check_measures, first_items, held_out, indexed, score_samples, scorable, take,
+    check_measurable,
+    check_measures,
+    first_items,
+    held_out,
+    indexed,
+    scorable,
+    score_samples,
+    take,
 )  # fmt: skip
 from frisket.experiments.recipes import load_recipe
 from frisket.experiments.system import load
+from run_folders import pictures
 
 
 def test_names_are_checked():
