@@ -23,6 +23,7 @@ from frisket.core.files import atomic_folder, load_tensors, read_json, save_tens
 from frisket.training.layout import cut, full, put
 
 FOLDER = re.compile(r"step-(\d{8,})")
+LEFT = re.compile(r"\..+\.\d+\.(tmp|old)|\.step-\d{8,}\.old")  # the names of `core.files`, and of `rotate`
 FORMAT = 1
 
 
@@ -147,7 +148,11 @@ def rotate(run: Path, keep: int, every: int) -> None:
 
 
 def sweep(run: Path) -> None:
-    """Remove what a killed process left half written or half removed in `run`."""
-    for path in run.glob(".step-*"):
-        if path.suffix in (".tmp", ".old"):
+    """Remove what a killed process left half written or half removed in `run`: folders, and files written aside."""
+    for path in run.glob(".*"):
+        if not LEFT.fullmatch(path.name):
+            continue
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
