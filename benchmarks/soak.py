@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,10 +68,8 @@ def start(words: list[str], folder: Path, how: str, at: float) -> int:
             deadline = None
         time.sleep(0.002)
         done, status = os.waitpid(pid, os.WNOHANG)
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)  # loader workers of a killed process
-    except ProcessLookupError:
-        pass
     code = os.waitstatus_to_exitcode(status)
     if code not in (0, -signal.SIGKILL):
         raise SystemExit(f"frisket {' '.join(words)} ended with {code}:\n{said.read_text()[-3000:]}")

@@ -54,7 +54,9 @@ def shards(folder: Path) -> None:
         with tarfile.open(folder / f"{s}.tar", "w") as archive:
             for k in range(30):
                 content = io.BytesIO()
-                Image.frombytes("L", (8, 8), bytes((s * 97 + k * 31 + p * p) % 256 for p in range(64))).save(content, "PNG")
+                Image.frombytes("L", (8, 8), bytes((s * 97 + k * 31 + p * p) % 256 for p in range(64))).save(
+                    content, "PNG"
+                )
                 member = tarfile.TarInfo(f"{s}{k:03}.png")
                 member.size = content.tell()
                 content.seek(0)

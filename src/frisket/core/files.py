@@ -87,7 +87,7 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text())
     except FileNotFoundError:
         raise FrisketError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no text, a number of thousands of digits; endless nesting
         raise FrisketError(f"{path} is not valid JSON: {error}") from None
 
 
