@@ -32,7 +32,7 @@ from pathlib import Path
 from benchmarks import soak_runs
 from benchmarks.soak_runs import Life
 
-HOW = ("time", "file operation", "fresh process")
+HOW = {"time": 4, "file operation": 4, "fresh process": 1}  # with how often each is chosen
 
 
 @dataclass
@@ -89,7 +89,7 @@ def survive(words: list[str], folder: Path, life: dict[str, Life], steps: int, k
     """Kill the run up to `kills` times until it comes through; how often it was killed."""
     killed = 0
     while True:
-        how = draw.choices(HOW, (10, 10, 1))[0]
+        how = draw.choices(list(life), [HOW[name] for name in life])[0]
         most = life[how].operations if how == "file operation" else life[how].seconds
         at = 1e9 if killed >= kills else draw.uniform(0, most)
         before = soak_runs.left(folder)
@@ -101,22 +101,27 @@ def survive(words: list[str], folder: Path, life: dict[str, Life], steps: int, k
         tally.where[soak_runs.moment(folder, before, steps)] += 1
 
 
-def soak(kills: int, steps: int, seed: int, place: Path, say: Callable[[str], None] = print) -> Tally:
-    """Kill `kills` times. Raises `SystemExit` naming the files if a run ends differently from the undisturbed one."""
+def soak(
+    kills: int, steps: int, seed: int, place: Path, fresh: bool = True, say: Callable[[str], None] = print
+) -> Tally:
+    """Kill `kills` times. fresh: some of them in processes that start from nothing. Raises `SystemExit` naming the files
+    if a run ends differently from the undisturbed one."""
     variants = soak_runs.variants(place, steps)
     draw, tally = random.Random(seed), Tally()
     lives: dict[str, dict[str, Life]] = {}
+    born: Life | None = None
     while tally.kills < kills:
         name = list(variants)[tally.runs % len(variants)]
         words, folder = variants[name], place / f"run-{tally.runs}"
         if name not in lives:
             life = reference(words, place / f"reference-{len(lives)}", "time")
-            lives[name] = dict.fromkeys(HOW, life)
             soak_runs.check_steps(life.folder, steps)
-        if "fresh" not in lives[name] and name == next(iter(variants)):
-            lives[name]["fresh"] = reference(words, place / "reference-fresh", "fresh process")
-            soak_runs.compare(lives[name]["fresh"].folder, lives[name]["time"].folder)
-        lives[name]["fresh process"] = lives[next(iter(variants))]["fresh"]
+            lives[name] = {"time": life, "file operation": life}
+            if fresh and born is None:
+                born = reference(words, place / "reference-fresh", "fresh process")
+                soak_runs.compare(born.folder, life.folder)
+            if born is not None:
+                lives[name]["fresh process"] = born
         killed = survive(words(folder), folder, lives[name], steps, kills - tally.kills, draw, tally)
         tally.compared += soak_runs.compare(folder, lives[name]["time"].folder)
         soak_runs.check_steps(folder, steps)
@@ -134,11 +139,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="steps of each run; a checkpoint every third")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--out", help="JSON file to write")
+    parser.add_argument("--forked", action="store_true", help="fork every process, start none from nothing (faster)")
     options = parser.parse_args()
     soak_runs.preload()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="frisket-soak-") as place:
-        tally = soak(options.kills, options.steps, options.seed, Path(place), lambda text: print(text, flush=True))
+        tally = soak(
+            options.kills, options.steps, options.seed, Path(place), not options.forked,
+            lambda text: print(text, flush=True),
+        )  # fmt: skip
     result = {
         "protocol": "SIGKILL at random moments, the same command again until it ends; weights, averages, optimiser "
         "state, counters, metrics and saved model compared with an undisturbed run's byte for byte; every step recorded "
