@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -44,7 +45,7 @@ def test_data_that_cannot_be_learnt_from(words, said, tmp_path, monkeypatch, cap
     np.savez("channels.npz", x=x.repeat(2, 1))
     np.savez("sides.npz", x=x[..., :7, :7])
     np.savez("nan.npz", x=np.where(np.arange(20).reshape(20, 1, 1, 1) == 13, np.nan, x))
-    np.savez("huge.npz", x=x + 1e300)
+    np.savez("huge.npz", x=np.full((20, 1, 8, 8), 1e300))
     np.savez("negative.npz", x=x, label=np.arange(20) - 1)
     np.savez("classes.npz", x=x, label=np.arange(20) + 2**62)
     before = contents(tmp_path)
@@ -103,7 +104,7 @@ def test_weights_that_are_none_of_this_model(make, dit_run, tmp_path, capsys):
     if make == "cut":
         file.write_bytes(file.read_bytes()[:-100])
     elif make == "pickle":
-        torch.save(load_tensors(file), file)
+        torch.save({"w": torch.zeros(2)}, file)
     else:
         save_tensors(file, {"w": torch.zeros(2)})
     wanted = "does not fit the model" if make == "other" else "is not a whole safetensors file"
@@ -156,17 +157,18 @@ def test_a_write_that_is_refused_leaves_the_last_checkpoint(tmp_path, capsys):
 def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_goes_on_with_room(tmp_path, capsys):
     run = tmp_path / "run"
     run.mkdir()
-    with small_disk(run, "400k"):
+    with small_disk(run, "4m"):
         assert frisket("train", "dit", *LONGER, "--max-time", 0, "--out", run) == 0
         before = contents(run / "step-00000001")
-        (run / "ballast").write_bytes(b"x" * 100_000)
+        free = os.statvfs(run)
+        (run / "ballast").write_bytes(b"x" * (free.f_bavail * free.f_bsize - 60_000))
         capsys.readouterr()
         assert frisket("train", "dit", *LONGER, "--out", run) == 2
         line = capsys.readouterr().err.splitlines()[-1]
         assert line.startswith("frisket train: ")
         assert "No space left on device" in line
         assert contents(run / "step-00000001") == before
-        subprocess.run(["mount", "-o", "remount,size=4m", str(run)], check=True)
+        (run / "ballast").unlink()
         assert frisket("train", "dit", *LONGER, "--out", run) == 0
         records = [json.loads(r)["step"] for r in (run / "metrics.jsonl").read_text().splitlines()]
         assert records == sorted(set(records))

@@ -106,7 +106,7 @@ def load(cls: type[Pipeline], source: str | Path) -> Pipeline:
     return pipeline
 
 
-def read_info(data: Mapping[str, Any]) -> Info:
+def read_info(data: Any) -> Info:
     """`Info` from its JSON form. Raises `FrisketError` on a field that it does not have, or of another kind."""
     check_kind(data, dict[str, Any], "info")
     accepted = [f.name for f in dataclasses.fields(Info)]
