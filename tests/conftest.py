@@ -48,3 +48,15 @@ def mdlm_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "mdlm"
     assert frisket("run", "mdlm", *MDLM, "--out", folder) == 0
     return folder
+
+
+@pytest.fixture
+def arms_here(monkeypatch):
+    """Arms are trained in this process, not in processes of their own that would import everything again."""
+    from frisket.experiments import arms
+
+    def work(place):
+        arms.work_on(place)
+        return 0
+
+    monkeypatch.setattr(arms, "in_process_of_its_own", work)

@@ -56,7 +56,11 @@ def test_an_unknown_verb_names_the_nearest(capsys):
     ("error", "code", "said"),
     [
         (FrisketError("two\nlines"), 2, "frisket cite: two lines\n"),
-        (PermissionError(13, "Permission denied", "/there"), 2, "frisket cite: [Errno 13] Permission denied: '/there'\n"),
+        (
+            PermissionError(13, "Permission denied", "/there"),
+            2,
+            "frisket cite: [Errno 13] Permission denied: '/there'\n",
+        ),
         (KeyboardInterrupt(), 130, "frisket cite: stopped\n"),
         (BrokenPipeError(), 0, ""),
         (SystemExit(0), 0, ""),

@@ -64,6 +64,8 @@ def main(argv: list[str]) -> int:
     options, _ = parse(Compare, argv, "compare", ABOUT)
     check(len(set(options.arms)) == len(options.arms) >= 2, "arms", options.arms, "two or more different arms")
     check(options.seeds >= 3, "--seeds", options.seeds, "at least 3")
+    check(options.procs >= 1, "--procs", options.procs, "at least 1")
+    check(options.steps is None or options.steps >= 1, "--steps", options.steps, "at least 1")
     measures = options.measure or ["loss"]
     arms = {text: arm(text, options.size) for text in options.arms}
     if options.data:

@@ -68,20 +68,23 @@ def run_arms(
 
     Raises `FrisketError` naming the arm, the seed and the log of a process that failed; what others finished is kept.
     """
-    jobs = [(name, seed) for seed in range(seeds) for name in arms]
-    places = {name: folder / _key(arm, measures) for name, arm in arms.items()}
+    keys = {name: _key(arm, measures) for name, arm in arms.items()}
+    places = {(name, seed): folder / f"{keys[name]}-{seed}" for seed in range(seeds) for name in arms}
+    firsts = {place: job for job, place in reversed(places.items())}  # arms that are equal are trained once
 
-    def work(job: tuple[str, int]) -> ArmResult:
+    def work(job: tuple[str, int]) -> dict[str, Any]:
         name, seed = job
-        result = _run_one(name, arms[name], measures, seed, places[name].with_name(f"{places[name].name}-{seed}"))
+        result = _run_one(name, arms[name], measures, seed, places[job])
         say(f"{name} seed {seed}: " + ", ".join(f"{k} {v:.4g}" for k, v in result["measures"].items()))
-        return ArmResult(arm=name, seed=seed, measures=result["measures"], cost=result["cost"])
+        return result
 
     pool = ThreadPoolExecutor(max_workers=max(1, procs))
     try:
-        return list(pool.map(work, jobs))
+        jobs = [job for job, place in places.items() if firsts[place] == job]
+        found = dict(zip((places[job] for job in jobs), pool.map(work, jobs), strict=True))
     finally:
         pool.shutdown(cancel_futures=True)  # after a failure, what has begun ends and the rest does not begin
+    return [ArmResult(arm=name, seed=seed, **found[place]) for (name, seed), place in places.items()]
 
 
 def _key(arm: Experiment, measures: Sequence[str]) -> str:
@@ -103,13 +106,18 @@ def _run_one(name: str, arm: Experiment, measures: Sequence[str], seed: int, pla
         place.mkdir(parents=True, exist_ok=True)
         job = {"experiment": config, "measures": list(measures), "seed": seed, "sources": _sources(config)}
         write_json(place / "job.json", job)
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        with (place / "log.txt").open("w") as log:
-            command = [sys.executable, "-m", "frisket.experiments.arms", str(place)]
-            code = subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
+        code = in_process_of_its_own(place)
         if code or not result.is_file():
             raise FrisketError(f"arm {name!r} with seed {seed} failed (exit code {code}); see {place / 'log.txt'}")
     return read_json(result)
+
+
+def in_process_of_its_own(place: Path) -> int:
+    """Start `work_on` with one thread, its output in `place`/log.txt; the exit code."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "frisket.experiments.arms", str(place)]
+    with (place / "log.txt").open("w") as log:
+        return subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
 
 
 def work_on(place: Path) -> None:
