@@ -31,9 +31,9 @@ def test_shipped_recipes_are_found_by_name():
 def test_a_file_is_a_recipe(tmp_path):
     (tmp_path / "my_own.py").write_text(FILE)
     recipe = load_recipe(str(tmp_path / "my_own.py"))
-    assert (recipe.name, recipe.paper) == ("my-own", "paper")
+    assert (recipe.name, recipe.module.PAPER) == ("my-own", "paper")
     assert (recipe.counts, recipe.parity) == ((), None)
-    assert recipe.experiment("tiny")[0] == "tiny"
+    assert recipe.module.experiment("tiny")[0] == "tiny"
     with pytest.raises(FrisketError, match="size = 'huge'"):
         recipe.experiment("huge")
 
