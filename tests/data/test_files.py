@@ -1,7 +1,7 @@
 import pytest
 
 from frisket.core import FrisketError
-from frisket.data.files import Skips, digest_of, in_split, list_files, regular_file
+from frisket.data.files import Skips, digest_of, in_split, list_files, regular_file, whole_number
 
 
 def test_files_come_in_order_of_their_relative_path_without_hidden_ones(tmp_path):
@@ -43,3 +43,10 @@ def test_broken_items_are_logged_counted_once_and_limited(caplog):
     with pytest.raises(FrisketError, match=r"3 broken items in photos/.*c\.png: bad header") as caught:
         skips.add("c.png", ValueError("bad\nheader"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_label_is_a_number_of_64_bits_and_one_of_the_classes():
+    assert [whole_number(b"3"), whole_number("-1"), whole_number(2, classes=3)] == [3, -1, 2]
+    for value, classes in ((10**30, 0), ("x", 0), (3, 3), (-1, 3)):
+        with pytest.raises(ValueError, match="label|invalid"):
+            whole_number(value, classes)

@@ -158,3 +158,10 @@ def test_refusals():
         Loader(Counting(), batch=4, start=8)
     with pytest.raises(FrisketError, match="another kind of set"):
         Loader(source, batch=4).restore({"position": 0, "stream": {"at": 0}})
+
+
+def test_items_are_those_that_a_batch_held():
+    source = Digits().open()
+    loader = Loader(source, batch=8, seed=3, start=16)
+    batch = next(iter(loader))
+    assert loader.items(batch["position"]) == batch["id"].tolist()
