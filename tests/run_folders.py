@@ -28,7 +28,9 @@ def refused(capsys, *words: object) -> str:
     return said
 
 
-def pictures(folder: Path, classes: int = 2, each: int = 10, size: tuple[int, int] = (16, 16), flat: bool = False) -> Path:
+def pictures(
+    folder: Path, classes: int = 2, each: int = 10, size: tuple[int, int] = (16, 16), flat: bool = False
+) -> Path:
     """A folder of RGB pictures, in class folders unless `flat`."""
     import numpy as np
     from PIL import Image

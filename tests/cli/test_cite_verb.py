@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from run_folders import frisket, refused
 
 from frisket.cli.cite_verb import citations
 from frisket.experiments.recipes import load_recipe, recipe_names
+from run_folders import frisket, refused
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -7,11 +7,11 @@ import sys
 import types
 
 import pytest
-from run_folders import frisket
 
 from frisket import __version__
 from frisket.cli import VERBS
 from frisket.core import FrisketError
+from run_folders import frisket
 
 
 def test_python_m_frisket_is_frisket():
@@ -56,7 +56,11 @@ def test_an_unknown_verb_names_the_nearest(capsys):
     ("error", "code", "said"),
     [
         (FrisketError("two\nlines"), 2, "frisket cite: two lines\n"),
-        (PermissionError(13, "Permission denied", "/there"), 2, "frisket cite: [Errno 13] Permission denied: '/there'\n"),
+        (
+            PermissionError(13, "Permission denied", "/there"),
+            2,
+            "frisket cite: [Errno 13] Permission denied: '/there'\n",
+        ),
         (KeyboardInterrupt(), 130, "frisket cite: stopped\n"),
         (BrokenPipeError(), 0, ""),
         (SystemExit(0), 0, ""),

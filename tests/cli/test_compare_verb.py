@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from run_folders import frisket, refused
 
 from frisket.cli.compare_verb import arm
 from frisket.core import FrisketError
+from run_folders import frisket, refused
 
 SMALL = "model.width=16,training.batch=4,n_samples=8"
 TWO = [f"dit,{SMALL}", f"dit,{SMALL},model.depth=1"]

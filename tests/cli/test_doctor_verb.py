@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from run_folders import frisket
-
 import frisket as package
 from frisket.cli import doctor_verb
+from run_folders import frisket
 
 
 def test_it_names_versions_devices_and_extras(capsys):

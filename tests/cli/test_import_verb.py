@@ -7,13 +7,13 @@ import pickle
 
 import pytest
 import torch
-from run_folders import frisket, refused
 
 from frisket.core.condition import Condition
 from frisket.core.files import save_tensors
 from frisket.experiments.system import load
 from frisket.interop.golden import golden
 from frisket.interop.official import load_official
+from run_folders import frisket, refused
 
 
 def official(name):

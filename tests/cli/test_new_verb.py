@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 
 import pytest
-from run_folders import DIT, frisket, refused
 
 from frisket.cli.new_verb import draft, without_unused
 from frisket.experiments.recipes import load_recipe, recipe_names
+from run_folders import DIT, frisket, refused
 
 
 @pytest.mark.parametrize("like", recipe_names())
@@ -46,7 +46,10 @@ def test_a_name_that_cannot_be_one_is_refused(name, tmp_path, monkeypatch, capsy
 
 
 def test_imports_that_nothing_uses_are_left_out():
-    source = "from __future__ import annotations\nfrom a import (\n    b,\n    c as d,\n    e as f,\n)\nfrom g import h\n\nx: b = f\n"
+    source = (
+        "from __future__ import annotations\nfrom a import (\n    b,\n    c as d,\n    e as f,\n)\n"
+        "from g import h\n\nx: b = f\n"
+    )
     kept = without_unused(source)
     assert kept == "from __future__ import annotations\nfrom a import b, e as f\n\nx: b = f\n"
     ast.parse(kept)

@@ -26,14 +26,18 @@ def read(*words, overridable=True):
 
 
 def test_overrides_may_stand_anywhere_and_take_negative_numbers():
-    for words in (["a", "--x.y", "-3", "--max-time", "2"], ["--x.y", "-3", "--max_time=2", "a"], ["--x.y=-3", "a", "--max-time", "2"]):
+    several = ["a --x.y -3 --max-time 2", "--x.y -3 --max_time=2 a", "--x.y=-3 a --max-time 2"]
+    for words in map(str.split, several):
         options, pairs = read(*words)
         assert (options.thing, options.max_time, pairs) == ("a", 2.0, {"x.y": "-3"})
 
 
 def test_names_aliases_and_flags_are_the_verbs_own():
     assert option_names(Toy) == ["thing", "max-time", "label", "class", "quick"]
-    assert separate(["--class", "3", "--quick", "--help"], option_names(Toy)) == (["--class", "3", "--quick", "--help"], {})
+    assert separate(["--class", "3", "--quick", "--help"], option_names(Toy)) == (
+        ["--class", "3", "--quick", "--help"],
+        {},
+    )
     assert read("a", "--class", "3", "--quick")[0].label == "3"
 
 
@@ -62,7 +66,9 @@ def test_an_unknown_option_names_the_nearest():
 
 def test_overrides_reach_depth_slots_and_numbers():
     tiny = load_recipe("dit").experiment("tiny")
-    changed = apply(tiny, {"model.depth": "3", "process.path": "cosine", "sampler.update": "euler", "n_samples": "5"}, [])
+    changed = apply(
+        tiny, {"model.depth": "3", "process.path": "cosine", "sampler.update": "euler", "n_samples": "5"}, []
+    )
     assert len(changed.model.blocks) == 3
     assert changed.process.path.part_name == "path/cosine"
     assert changed.sampler.update.part_name == "solver/euler"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-from run_folders import frisket
-
 from frisket.experiments.recipes import recipe_names
+from run_folders import frisket
 
 
 def rows(capsys):

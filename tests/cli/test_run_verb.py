@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from run_folders import DIT, frisket, refused
 
 from frisket.cli.run_verb import Run, chosen, place
 from frisket.data.imagefolder import ImageFolder
 from frisket.experiments.recipes import load_recipe
+from run_folders import DIT, frisket, refused
 
 
 def test_help_that_names_a_recipe_lists_its_fields(capsys):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from run_folders import frisket, refused
 
 from frisket.cli.sample_verb import suffixes
 from frisket.data.base import Info
 from frisket.experiments.system import load
+from run_folders import frisket, refused
 
 
 def test_a_sheet_of_one_class(dit_run, tmp_path):

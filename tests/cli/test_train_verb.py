@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from run_folders import DIT, frisket, pictures, refused
-
 from frisket.cli.targets import load_experiment
 from frisket.experiments.system import load
+from run_folders import DIT, frisket, pictures, refused
 
 
 def test_pictures_of_ones_own_with_their_classes(tmp_path, capsys):
@@ -18,7 +17,10 @@ def test_pictures_of_ones_own_with_their_classes(tmp_path, capsys):
     assert pipeline.sample(2, steps=1, label="class-2").shape == (2, 3, 16, 16)
     assert load_experiment(str(tmp_path / "run")).data.size == 16
     assert not (tmp_path / "run" / "report.html").exists()
-    assert frisket("sample", tmp_path / "run", "--n", 2, "--steps", 1, "--class", "class-1", "--out", tmp_path / "a.png") == 0
+    assert (
+        frisket("sample", tmp_path / "run", "--n", 2, "--steps", 1, "--class", "class-1", "--out", tmp_path / "a.png")
+        == 0
+    )
     assert "unknown class 'class-7'" in refused(capsys, "sample", tmp_path / "run", "--class", "class-7")
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from run_folders import frisket, refused
-
 from frisket.experiments.evidence import marks
 from frisket.experiments.recipes import load_recipe
+from run_folders import frisket, refused
 
 MINE = '''"""A recipe of one's own, with a part of its own."""
 

@@ -9,6 +9,7 @@ from frisket.core import FrisketError, lookup, names, register, registry
 
 @pytest.fixture(autouse=True)
 def _own_parts(monkeypatch):
+    names()  # what loading brings must outlive the copy
     monkeypatch.setattr(registry, "_parts", dict(registry._parts))
 
 
@@ -70,3 +71,12 @@ def test_a_room_that_fails_to_import_fails_again_instead_of_going_missing(monkey
     for _ in range(2):
         with pytest.raises(RuntimeError, match=r"no frisket\.data"):
             names()
+
+
+def test_a_field_that_saved_configs_could_not_tell_from_the_name_is_refused():
+    with pytest.raises(ValueError, match="field called 'part'"):
+
+        @register("toy/shadowing")
+        @dataclass(frozen=True, kw_only=True)
+        class Shadowing:
+            part: int = 0

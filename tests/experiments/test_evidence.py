@@ -28,7 +28,11 @@ def test_without_evidence_nothing_is_claimed():
         ({"parity": {"kind": "module", "ok": False}}, "parity", "not measured"),
         ({"effect": {"verdict": "opposite"}}, "effect", "opposite"),
         ({"effect": {"verdict": "shown", "proxy": True, "planted": True}}, "effect", "shown (proxy, planted)"),
-        ({"effect": {"verdict": "shown", "by construction": True}, "size": "tiny"}, "effect", "shown (by construction, tiny)"),
+        (
+            {"effect": {"verdict": "shown", "by construction": True}, "size": "tiny"},
+            "effect",
+            "shown (by construction, tiny)",
+        ),
     ],
 )
 def test_a_mark_says_what_the_evidence_holds(record, mark, said):

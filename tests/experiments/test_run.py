@@ -7,11 +7,11 @@ import re
 import shutil
 
 import pytest
-from run_folders import DIT, MDLM, frisket, pictures, refused
 
 from frisket.core import FrisketError
 from frisket.core.files import load_tensors
 from frisket.experiments.run import read_metrics
+from run_folders import DIT, MDLM, frisket, pictures, refused
 
 OUTSIDE = re.compile(r"""(?:src|href)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?https?:|@import""", re.IGNORECASE)
 

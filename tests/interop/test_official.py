@@ -7,8 +7,8 @@ import torch
 
 from frisket.core import FrisketError
 from frisket.core.condition import Output
-from frisket.interop import official
 from frisket.core.files import save_tensors
+from frisket.interop import official
 from frisket.interop.golden import golden
 from frisket.interop.official import Taken, import_official, load_official, published_heads, renamed
 from frisket.models.backbones.sizes import DIT
@@ -89,7 +89,10 @@ def test_an_imported_mdlm_makes_ids(file):
 
 
 def test_facts_are_checked_before_the_file_is_read():
-    for facts, said in (({"heads": 4}, "did you mean 'num_heads'"), ({"vae": "x", "side": 3}, "unknown fact of dit 'side'")):
+    for facts, said in (
+        ({"heads": 4}, "did you mean 'num_heads'"),
+        ({"vae": "x", "side": 3}, "unknown fact of dit 'side'"),
+    ):
         with pytest.raises(FrisketError, match=said):
             import_official("dit", "none.pt", **facts)
     with pytest.raises(FrisketError, match="do not tell length"):

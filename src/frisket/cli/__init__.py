@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
+from contextlib import suppress
 from difflib import get_close_matches
 
 VERBS = {
@@ -25,15 +28,30 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Entry point. Returns the exit code: 0, 2 for bad input, which is told in one line, 130 when stopped by hand."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    if not argv or argv[0] in ("-h", "--help"):
-        print(overview())
+    try:
+        code = _overview(argv) if not argv or argv[0].startswith("-") else _run(argv[0], argv[1:])
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of our output (head, less) has left
+        with suppress(io.UnsupportedOperation):  # an output that is no file has nothing left to flush
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    if argv[0] == "--version":
+
+
+def _overview(argv: list[str]) -> int:
+    if argv == ["--version"]:
         from frisket import __version__
 
         print(__version__)
         return 0
-    verb = argv[0]
+    if argv and argv[0] not in ("-h", "--help"):
+        print(f"frisket: unknown option {argv[0]!r}; accepted: VERB, --help, --version", file=sys.stderr)
+        return 2
+    print(overview())
+    return 0
+
+
+def _run(verb: str, rest: list[str]) -> int:
     if verb not in VERBS:
         near = get_close_matches(verb, VERBS, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -42,11 +60,11 @@ def main(argv: list[str] | None = None) -> int:
     from frisket.core.errors import FrisketError
 
     try:
-        return importlib.import_module(f"frisket.cli.{verb}_verb").main(argv[1:]) or 0
+        return importlib.import_module(f"frisket.cli.{verb}_verb").main(rest) or 0
     except SystemExit as stop:  # help was printed, or a run was told to end and has saved
         return int(stop.code or 0)
-    except BrokenPipeError:  # the reader of our output (head, less) has left
-        return 0
+    except BrokenPipeError:
+        raise
     except (FrisketError, OSError) as error:  # OSError: a file that cannot be read or written
         print(f"frisket {verb}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

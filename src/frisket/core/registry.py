@@ -33,6 +33,8 @@ def register(name: str, cite: str = "") -> Callable[[T], T]:
         if held is not None and (held.__module__, held.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(f"{name!r} is already registered by {held.__module__}.{held.__qualname__}")
         _parts[name] = cls
+        if "part" in getattr(cls, "__dataclass_fields__", {}):
+            raise ValueError(f"{name!r} has a field called 'part', which saved configs use for the name itself")
         cls.part_name = name  # type: ignore[attr-defined]
         cls.part_cite = cite  # type: ignore[attr-defined]
         return cls

@@ -40,7 +40,7 @@ def loss_section(
 
 
 def samples_section(
-    images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"] | None = None, classes: Sequence[str] = (),
+    images: Float[Tensor, "b c h w"], labels: Int[Tensor, "k"] | None = None, classes: Sequence[str] = (),
     columns: int = 10, title: str = "Samples", text: str = "",
 ) -> Section:  # fmt: skip
     """A grid of images: a row for each class (at most `columns` of it) when labels are given, else in reading order."""

@@ -37,8 +37,9 @@ class Placing(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A mask made ready. allowed: a bool tensor for SDPA or a `BlockMask`; every row has somebody to look at. empty:
-    rows (b, 1, n, 1) that look at nobody and whose result is zero; None when there are none."""
+    """A mask made ready. allowed: a bool tensor for SDPA or a `BlockMask`; every row has somebody to look at; None
+    where all is allowed, so that the plain kernel runs. empty: rows (b, 1, n, 1) that look at nobody and whose result is
+    zero; None when there are none."""
 
     allowed: Any
     empty: Bool[Tensor, "b 1 n 1"] | None = None
@@ -74,7 +75,9 @@ def _sdpa(
     if isinstance(mask, All) and k_tags.valid is None:
         return scaled_dot_product_attention(q, k, v, attn_mask=bias)
     low = lower(mask, q_tags, k_tags, len(q), q.device)
-    term = low.allowed if bias is None else bias.masked_fill(~low.allowed, float("-inf"))
+    term = low.allowed
+    if bias is not None:
+        term = bias if term is None else bias.masked_fill(~term, float("-inf"))
     out = scaled_dot_product_attention(q, k, v, attn_mask=term)
     return out if low.empty is None else out.masked_fill(low.empty, 0.0)
 
@@ -143,6 +146,8 @@ def _evaluate(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, queries: 
 
 def _lower(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, device: torch.device) -> Lowered:
     allowed = _evaluate(mask, q_tags, k_tags, b, torch.arange(q_tags.n, device=device)).unsqueeze(1)
+    if bool(allowed.all()):
+        return Lowered(None)
     empty = ~allowed.any(-1, keepdim=True)
     if not bool(empty.any()):
         return Lowered(allowed)

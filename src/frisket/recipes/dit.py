@@ -79,10 +79,10 @@ STUDY = Study(
         "n_samples": 512, "model.depth": 4,
     },
     arms={
-        "narrow, patch 4": {"model.width": 64, "model.input.patch": 4},
-        "narrow, patch 2": {"model.width": 64, "model.input.patch": 2},
-        "wide, patch 4": {"model.width": 128, "model.input.patch": 4},
-        "wide, patch 2": {"model.width": 128, "model.input.patch": 2},
+        "narrow, patch 4": {"model.width": 48, "model.input.patch": 4},
+        "narrow, patch 2": {"model.width": 48, "model.input.patch": 2},
+        "wide, patch 4": {"model.width": 96, "model.input.patch": 4},
+        "wide, patch 2": {"model.width": 96, "model.input.patch": 2},
     },
     measures=("loss",),
     expect=(

@@ -48,7 +48,7 @@ COUNTS = (
 )  # fmt: skip
 PARITY = Parity(kind="module", difference=lambda: forward_difference("mdlm", num_heads=4, length=16))
 STUDY = Study(
-    bench={"training.batch": 32, "training.steps": 1500, "model.depth": 3, "n_samples": 512},
+    bench={"training.batch": 32, "training.steps": 1500, "model.width": 64, "model.depth": 3, "n_samples": 512},
     arms={
         "substitution, continuous": {"process": Masked(schedule=Linear())},
         "substitution, 1000 steps": {"process": MaskedSteps(steps=1000)},
@@ -67,7 +67,7 @@ STUDY = Study(
 def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
-    width, depth, batch, steps = {"tiny": (32, 2, 8, 20), "small": (128, 4, 64, 2000)}[size]
+    width, depth, batch, steps = {"tiny": (32, 2, 8, 20), "small": (96, 4, 32, 1500)}[size]
     return Experiment(
         name="mdlm",
         data=Text(length=64),

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from jaxtyping import TypeCheckError
@@ -116,3 +118,8 @@ def test_configs_go_to_json_and_the_command_line():
 def test_bad_requests_are_named(make, match):
     with pytest.raises((FrisketError, TypeCheckError), match=match):
         make()
+
+
+def test_facts_of_the_set_can_be_saved_with_a_model():
+    extra = Scenes(size=(16, 16)).open("train").info.extra
+    assert from_config(json.loads(json.dumps(to_config(extra))))["dial"]["objects"] == (1, 3)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -91,7 +91,7 @@ class ScenesSource:
         self.length = words.longest(self.most)
         self.info = Info(
             kind="image", shape=(3, *self.canvas), size=SIZE, classes=CLASSES, digest=content(config, split),
-            extra={"dial": to_config(config.dial), "vocabulary": len(words.VOCABULARY), "caption_length": self.length},
+            extra={"dial": asdict(config.dial), "vocabulary": len(words.VOCABULARY), "caption_length": self.length},
         )  # fmt: skip
 
     def table(self, ids: Tensor, aspect: float | None = None) -> Table:
@@ -176,7 +176,7 @@ class ClipsSource:
         self.split: Split = split
         self.info = Info(
             kind="video", shape=(3, config.frames, *config.size), size=SIZE, classes=CLASSES,
-            digest=content(config, split), extra={"dial": to_config(config.dial), "actions": list(ACTIONS)},
+            digest=content(config, split), extra={"dial": asdict(config.dial), "actions": list(ACTIONS)},
         )  # fmt: skip
 
     def batch(self, ids: Tensor) -> Batch:
