@@ -1,41 +1,65 @@
+"""Sheets of images: places, whole factors, and what can be a picture."""
+
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from frisket.core.errors import FrisketError
+from frisket.core import FrisketError
 from frisket.evaluation.pictures import save_picture, save_sheet, sheet
 
 
-def test_images_lie_in_rows_with_white_between():
-    images = torch.stack([torch.full((1, 2, 3), k / 10) for k in range(3)])
-    out = sheet(images, gap=1, least=3)
-    assert out.shape == (1, 5, 7)
-    assert torch.equal(out[:, :2, :3], images[0])
-    assert torch.equal(out[:, :2, 4:], images[1])
-    assert torch.equal(out[:, 3:, :3], images[2])
-    assert (out[:, 2] == 1).all()
-    assert (out[:, 3:, 4:] == 1).all()
+@given(
+    n=st.integers(1, 7),
+    columns=st.integers(1, 5),
+    side=st.integers(1, 40),
+    gap=st.integers(0, 3),
+    c=st.sampled_from([1, 3]),
+)
+def test_every_image_lies_in_its_place_enlarged_without_blur(n, columns, side, gap, c):
+    images = torch.arange(n * c * side * side).reshape(n, c, side, side) / (n * c * side * side)
+    factor = 64 // side
+    made = sheet(images, columns, gap)
+    rows = -(-n // columns)
+    pitch = side * factor + gap
+    assert made.shape == (c, rows * pitch - gap, columns * pitch - gap)
+    for i in range(n):
+        top, left = i // columns * pitch, i % columns * pitch
+        assert torch.equal(made[:, top : top + side * factor : factor, left : left + side * factor : factor], images[i])
+    empty = rows * columns - n
+    if empty:
+        assert (made[:, -side * factor :, -side * factor :] == 1).all()
 
 
-def test_small_images_grow_by_whole_factors_and_large_ones_stay():
-    small, large = torch.rand(1, 1, 8, 8), torch.rand(1, 3, 70, 50)
-    assert sheet(small).shape == (1, 64, 64)
-    assert torch.equal(sheet(small)[:, ::8, ::8], small[0])
-    assert torch.equal(sheet(large), large[0])
+def test_large_images_are_not_enlarged_and_rows_are_square_by_default():
+    assert sheet(torch.zeros(5, 3, 100, 80)).shape == (3, 2 * 100 + 2, 3 * 80 + 4)
+
+
+def test_no_images_are_refused():
+    with pytest.raises(FrisketError, match="at least one"):
+        sheet(torch.zeros(0, 1, 8, 8))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_picture_holds_the_pixels(tmp_path, channels):
-    image = torch.rand(channels, 4, 5, generator=torch.Generator().manual_seed(0))
-    save_picture(tmp_path / "a" / "b.png", image)
-    held = np.asarray(Image.open(tmp_path / "a" / "b.png")).reshape(4, 5, channels)
-    assert np.array_equal(held, (image.permute(1, 2, 0) * 255).round().numpy())
+def test_a_picture_keeps_every_byte(channels, tmp_path):
+    values = torch.arange(channels * 64, dtype=torch.uint8).reshape(channels, 8, 8)
+    save_picture(tmp_path / "deep" / "a.png", values.float() / 255)
+    with Image.open(tmp_path / "deep" / "a.png") as file:
+        found = np.asarray(file).reshape(8, 8, channels)
+    assert np.array_equal(found, values.permute(1, 2, 0).numpy())
 
 
-def test_what_is_no_image_is_refused(tmp_path):
-    with pytest.raises(FrisketError, match="1 or 3"):
-        save_picture(tmp_path / "a.png", torch.rand(2, 4, 4))
-    with pytest.raises(FrisketError, match="at least one"):
-        save_sheet(tmp_path / "a.png", torch.rand(0, 1, 4, 4))
-    assert not list(tmp_path.iterdir())
+def test_values_outside_are_clamped(tmp_path):
+    save_sheet(tmp_path / "a.png", torch.tensor([-3.0, 9.0]).reshape(1, 1, 1, 2).expand(1, 1, 2, 2))
+    with Image.open(tmp_path / "a.png") as file:
+        assert sorted(set(np.asarray(file).flatten().tolist())) == [0, 255]
+
+
+def test_what_is_no_picture_is_refused(tmp_path):
+    with pytest.raises(FrisketError, match=r"\(1 or 3, h, w\)"):
+        save_picture(tmp_path / "a.png", torch.zeros(4, 8, 8))
+    assert list(tmp_path.iterdir()) == []

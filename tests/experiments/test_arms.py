@@ -71,7 +71,7 @@ def test_a_part_of_ones_own_reaches_the_process(tmp_path):
 
 
 def test_results_are_stored_by_content_and_not_by_name(tmp_path, arms_here):
-    arms = {"a": small(), "same": replace(small(), name="other"), "b": small(training__batch=8)}
+    arms = {"a": small(), "same": replace(small(), name="other"), "b": small(training__batch=2)}
     results = run_arms(arms, ["loss"], seeds=2, folder=tmp_path, procs=1, say=lambda text: None)
     assert [(r.arm, r.seed) for r in results] == [(n, s) for s in (0, 1) for n in ("a", "same", "b")]
     assert results[0].measures == results[1].measures

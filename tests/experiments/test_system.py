@@ -1,69 +1,52 @@
+"""From an experiment to a pipeline and back; whose folder is whose."""
+
+from __future__ import annotations
+
 from dataclasses import replace
 
 import pytest
 import torch
 
-from frisket.core.errors import FrisketError
+from frisket.core import FrisketError
+from frisket.core.config import override, to_config
 from frisket.experiments.recipes import load_recipe
 from frisket.experiments.system import build, differing, dry_run, load, model_of, refuse_another, train
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def experiment():
-    base = load_recipe("dit").experiment("tiny")
-    return replace(base, training=replace(base.training, steps=3, batch=4), study=None)
+    tiny = load_recipe("dit").experiment("tiny")
+    for name, value in {"model.width": 16, "training.batch": 4, "training.steps": 2}.items():
+        tiny = override(tiny, name, value)
+    return tiny
 
 
-def test_training_saves_what_loading_returns_and_done_is_done(experiment, tmp_path):
-    trained = train(experiment, tmp_path)
-    samples = trained.sample(2, steps=2, label=1)
-    assert torch.equal(load(tmp_path).sample(2, steps=2, label=1), samples)
-    records = (tmp_path / "metrics.jsonl").read_bytes()
-    again = train(experiment, tmp_path)
-    assert torch.equal(again.sample(2, steps=2, label=1), samples)
-    assert (tmp_path / "metrics.jsonl").read_bytes() == records
+def test_weights_come_from_the_training_seed(experiment):
+    def weights(seed):
+        _, pipeline, _ = build(override(experiment, "training.seed", seed).fit())
+        return pipeline.model.state_dict()
+
+    first, again, other = weights(0), weights(0), weights(1)
+    assert all(torch.equal(v, again[k]) for k, v in first.items())
+    assert any(not torch.equal(v, other[k]) for k, v in first.items())
 
 
-def test_weights_belong_to_the_seed(experiment):
-    fitted = experiment.fit()
-    one, same = (build(fitted)[1].model.state_dict() for _ in range(2))
-    other = build(replace(fitted, training=replace(fitted.training, seed=1)))[1].model.state_dict()
-    assert all(torch.equal(one[k], same[k]) for k in one)
-    assert any(not torch.equal(one[k], other[k]) for k in one)
+def test_training_returns_what_it_saved_and_another_seed_another_model(experiment, tmp_path):
+    pipeline = train(experiment, tmp_path / "a")
+    saved = load(tmp_path / "a").model.state_dict()
+    assert all(torch.equal(v, saved[k]) for k, v in pipeline.model.state_dict().items())
+    other = train(experiment, tmp_path / "b", seed=1).model.state_dict()
+    assert any(not torch.equal(v, saved[k]) for k, v in other.items())
+    with pytest.raises(FrisketError, match="another training.seed;"):
+        train(experiment, tmp_path / "b")
 
 
-def test_another_experiment_in_the_same_folder_is_refused_by_field(experiment, tmp_path):
-    train(experiment, tmp_path)
-    before = (tmp_path / "config.json").read_bytes()
-    with pytest.raises(FrisketError, match=r"another training\.batch"):
-        train(replace(experiment, training=replace(experiment.training, batch=8)), tmp_path)
-    assert (tmp_path / "config.json").read_bytes() == before
-    refuse_another(tmp_path / "new", experiment)  # an empty place takes anything
-
-
-def test_fields_that_differ_are_named_from_the_top():
-    held = {"part": "a/b", "x": 1, "y": {"part": "c/d", "z": [1, 2]}}
-    assert differing(held, held) == []
-    assert differing(held, {**held, "x": 2}) == ["x"]
-    assert differing(held, {**held, "y": {"part": "c/d", "z": [1, 3]}}) == ["y.z.1"]
-    assert differing(held, {**held, "y": {"part": "c/e"}}) == ["y"]
-
-
-def test_what_is_no_model_is_refused(tmp_path):
-    (tmp_path / "file.pt").write_bytes(b"x")
-    with pytest.raises(FrisketError, match="is a file"):
-        model_of(tmp_path / "file.pt")
-    (tmp_path / "metrics.jsonl").write_text("")
-    with pytest.raises(FrisketError, match="has not finished"):
-        model_of(tmp_path)
-    assert model_of("owner/name") == "owner/name"
-
-
-def test_a_dry_run_says_what_it_would_cost(experiment):
-    said = dry_run(experiment)
-    assert "1438 items of image (1, 8, 8)" in said
-    assert "3 steps of 4 samples" in said
-    assert "MACs" in said
+def test_a_quiet_run_makes_no_previews(experiment, tmp_path):
+    shown = override(experiment, "training.watching.previews", 1)
+    train(shown, tmp_path / "a")
+    train(shown, tmp_path / "b", quiet=True)
+    assert (tmp_path / "a" / "previews").is_dir()
+    assert not (tmp_path / "b" / "previews").exists()
 
 
 def test_what_cannot_start_leaves_no_folder(experiment, tmp_path):
@@ -75,10 +58,23 @@ def test_what_cannot_start_leaves_no_folder(experiment, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-def test_a_quiet_run_makes_no_previews(experiment, tmp_path):
-    watching = replace(experiment.training.watching, previews=3)
-    shown = replace(experiment, training=replace(experiment.training, watching=watching))
-    train(shown, tmp_path / "a")
-    train(shown, tmp_path / "b", quiet=True)
-    assert (tmp_path / "a" / "previews").is_dir()
-    assert not (tmp_path / "b" / "previews").exists()
+def test_fields_that_differ_are_named(experiment, tmp_path):
+    changed = override(override(experiment, "model.heads", 2), "process.path", "cosine")
+    assert differing(to_config(experiment), to_config(changed)) == ["process.path", "model.heads"]
+    assert differing({"part": "a", "x": [1, 2]}, {"part": "a", "x": [1, 3], "y": 0}) == ["x.1", "y"]
+    assert differing({"x": [1]}, {"x": [1, 2]}) == ["x"]
+    refuse_another(tmp_path, experiment)  # nobody's yet
+
+
+def test_a_run_folder_stands_for_its_model(dit_run):
+    assert model_of(dit_run) == dit_run / "model"
+    assert model_of(dit_run / "model") == dit_run / "model"
+    assert model_of("owner/name") == "owner/name"
+
+
+def test_a_dry_run_says_what_it_would_cost(experiment, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = dry_run(experiment)
+    assert "1438 items of image (1, 8, 8)" in said
+    assert "2 steps of 4 samples" in said
+    assert list(tmp_path.iterdir()) == []

@@ -1,42 +1,27 @@
-from pathlib import Path
+"""Parity measured on stored arrays."""
+
+from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from frisket.core.errors import FrisketError
-from frisket.interop.golden import forward_difference, golden
-
-GOLDEN = Path(__file__).parent.parent / "golden"
-
-
-@pytest.mark.parametrize(
-    ("name", "facts"), [("dit", {"num_heads": 4}), ("sit", {"num_heads": 4}), ("mdlm", {"num_heads": 4, "length": 16})]
-)
-def test_our_outputs_equal_the_official_ones(name, facts):
-    assert forward_difference(name, GOLDEN, **facts) <= 1e-5
-
-
-def test_another_number_of_heads_is_noticed():
-    assert forward_difference("dit", GOLDEN, num_heads=2) > 1e-3
-
-
-def test_arrays_are_told_apart_by_their_names():
-    weights, inputs, out = golden("dit", GOLDEN)
-    assert {"x", "t", "y"} == set(inputs)
-    assert "pos_embed" in weights
-    assert out.shape == (3, 6, 8, 8)
-    assert all(torch.isfinite(w).all() for w in weights.values())
-
-
-def test_outside_the_source_tree_it_says_so(tmp_path):
-    with pytest.raises(FrisketError, match="source tree"):
-        golden("dit", tmp_path)
+from frisket.core import FrisketError
+from frisket.experiments.recipes import load_recipe, recipe_names
+from frisket.interop.golden import GOLDEN, forward_difference, golden
 
 
 def test_the_arrays_are_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert forward_difference("dit", num_heads=4) <= 1e-5
+    weights, inputs, out = golden("dit")
+    assert set(inputs) == {"x", "t", "y"}
+    assert len(weights) > 20
+    assert out.shape == (3, 6, 8, 8)
+
+
+@pytest.mark.parametrize("name", [n for n in recipe_names() if load_recipe(n).parity])
+def test_every_recipe_with_code_is_within_its_limit(name):
+    parity = load_recipe(name).parity
+    assert 0 <= parity.difference() <= parity.limit
 
 
 def test_a_changed_weight_is_a_difference(tmp_path):
@@ -44,4 +29,10 @@ def test_a_changed_weight_is_a_difference(tmp_path):
         arrays = {k: held[k] for k in held.files}
     arrays["w/blocks.0.mlp.fc1.weight"] = arrays["w/blocks.0.mlp.fc1.weight"] * 1.01
     np.savez(tmp_path / "dit_forward.npz", **arrays)
+    assert forward_difference("dit", num_heads=4) < 1e-5
     assert forward_difference("dit", tmp_path, num_heads=4) > 1e-4
+
+
+def test_arrays_that_are_not_at_hand_are_an_error(tmp_path):
+    with pytest.raises(FrisketError, match="does not exist; parity is measured in the source tree"):
+        golden("dit", tmp_path)

@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import pytest
@@ -15,9 +16,15 @@ def nothing(folder):
     """A task without a model of its own."""
 
 
+def state(step):
+    """A state that says no more than it must."""
+    plain = {name: {} for name, kind in checkpoint.STATE.items() if kind not in (int, str)}
+    return {**plain, "step": step, "samples": step, "data": ""}
+
+
 def put(run, *steps):
     for step in steps:
-        checkpoint.write(run, {"step": step}, {"x": torch.ones(1)}, nothing)
+        checkpoint.write(run, state(step), {"x": torch.ones(1)}, nothing)
 
 
 def steps(run):
@@ -50,8 +57,11 @@ def test_incomplete_folders_are_not_found(tmp_path):
     (tmp_path / "step-00000011").write_text("a file")
     assert steps(tmp_path) == [3]
     assert checkpoint.latest(tmp_path / "absent") is None
+    (tmp_path / ".metrics.jsonl.77.tmp").write_text("half")
+    (tmp_path / ".step-00000002.old").mkdir()
+    (tmp_path / ".theirs.tmp").write_text("not ours")
     checkpoint.sweep(tmp_path)
-    assert not (tmp_path / ".step-00000010.77.tmp").exists()
+    assert {p.name for p in tmp_path.glob(".*")} == {".theirs.tmp"}
 
 
 def test_a_crash_while_writing_leaves_the_last_checkpoint_alone(tmp_path, monkeypatch):
@@ -105,6 +115,21 @@ def test_another_format_is_refused(tmp_path):
     (tmp_path / "step-00000001" / "state.json").write_text('{"format": 99, "step": 1}')
     with pytest.raises(FrisketError, match="not of format 1"):
         checkpoint.read(tmp_path / "step-00000001")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"step": "3"}, "step in .* = '3'"), ({"loader": []}, "loader"), ({"trainer": None}, "trainer")],
+)
+def test_a_state_of_other_kinds_is_refused_by_name(tmp_path, change, said):
+    put(tmp_path, 1)
+    file = tmp_path / "step-00000001" / "state.json"
+    file.write_text(json.dumps({"format": 1, **state(1), **change}))
+    with pytest.raises(FrisketError, match=said):
+        checkpoint.read(file.parent)
+    file.write_text('{"format": 1, "step": 1}')
+    with pytest.raises(FrisketError, match="lacks 'samples'"):
+        checkpoint.read(file.parent)
 
 
 def test_the_saved_model_holds_the_first_average_and_the_buffers(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -67,7 +68,7 @@ class Denoise(nn.Module):
         self.model.scale = nn.Parameter(torch.ones(WIDTH))
         self.model.register_buffer("offset", torch.full((WIDTH,), 0.1))
         del self.blocks
-        self.poison, self.seen = poison, []
+        self.poison, self.seen, self.noted = poison, [], []
         generator = torch.Generator().manual_seed(0)
         for p in self.model.blocks.parameters():
             p.data = torch.randn(p.shape, generator=generator) * 0.4
@@ -81,7 +82,9 @@ class Denoise(nn.Module):
     def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         self.seen += batch["id"].tolist()
         x = batch["x"]
-        h = x + step.draw("noise", (WIDTH,)).float()
+        noise = step.draw("noise", (WIDTH,)).float()
+        self.noted += zip(step.sample.tolist(), batch["id"].tolist(), noise[:, 0].tolist(), strict=True)
+        h = x + noise
         for block in self.model.blocks:
             h = h + torch.tanh(block(self.dropout(h)))
         error = (h * self.model.scale + self.model.offset - x).square()
@@ -109,9 +112,10 @@ def files(folder: Path) -> dict[str, bytes]:
     return {**{n: (folder / n).read_bytes() for n in names}, "metrics": (folder.parent / "metrics.jsonl").read_bytes()}
 
 
-def act(action: str, at: int, step: Step) -> None:
+def act(action: str, at: int, task: Denoise, notes: str, step: Step) -> None:
     """What befalls a child process after a step."""
     rank = int(os.environ.get("RANK", "0"))
+    Path(f"{notes}-{os.getpid()}").write_text(json.dumps(task.noted))
     if step.index != at:
         return
     if action == "kill" or (action == "lose" and rank == 1):
@@ -127,7 +131,7 @@ def child(variables: dict[str, str], said: str, config: Trainer, run: str, actio
     handle = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(handle, 2)
     task = Denoise()
-    task.after_step = partial(act, action, at)  # type: ignore[assignment]
+    task.after_step = partial(act, action, at, task, f"{run}.noted")  # type: ignore[assignment]
     try:
         config.fit(task, Points(), run)
     except FrisketError as error:

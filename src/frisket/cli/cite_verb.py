@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from frisket.cli.options import parse
-from frisket.core.errors import FrisketError
+from frisket.core.errors import FrisketError, check
 from frisket.core.files import read_json
 from frisket.experiments.paper import bibliography
 from frisket.experiments.recipes import load_recipe, recipe_names
@@ -30,6 +30,7 @@ def citations(target: str) -> list[str]:
     path = Path(target)
     if path.is_dir():
         config = read_json(path / "config.json")
+        check(isinstance(config, dict), str(path / "config.json"), type(config).__name__, "a JSON object")
         shipped = config.get("name") in recipe_names()
         return bibliography([load_recipe(config["name"]).paper.cite] if shipped else [], config)
     if target not in recipe_names() and not target.endswith(".py"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -48,10 +48,8 @@ def main(argv: list[str]) -> int:
     c, h, w = pipeline.info.shape
     image = read_exact(options.image, c, (h, w))
     mask = read_mask(options.mask, (h, w))
-    edited = pipeline.edit(
-        image, mask, seed=options.seed, steps=options.steps, guidance=options.guidance,
-        **(label_of(options.label) or dict.fromkeys(pipeline.in_turn(1))),
-    )  # fmt: skip
+    asked: dict[str, Any] = {**dict.fromkeys(pipeline.in_turn(1)), **label_of(options.label)}
+    edited = pipeline.edit(image, mask, seed=options.seed, steps=options.steps, guidance=options.guidance, **asked)
     save_picture(options.out, edited[0])
     print(f"wrote {options.out}: {int(mask.sum())} of {h * w} pixels repainted")
     return 0

@@ -43,7 +43,9 @@ def load_experiment(target: str) -> Experiment | None:
     if not path.is_file():
         return None
     config = read_json(path)
-    return from_config(config) if config.get("part") == "experiment" else None
+    if not isinstance(config, dict) or config.get("part") != "experiment":
+        return None
+    return from_config(config)
 
 
 def data_of(target: str, named: str | None) -> Data:

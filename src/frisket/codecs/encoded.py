@@ -27,7 +27,7 @@ class Encoded:
         stored = source.info.extra.get("codec")
         if stored is None:
             raise FrisketError("codec.codec = None is not accepted; it must be the codec that encoded the set")
-        return replace(self, codec=from_config(stored))
+        return replace(self, codec=from_config(stored, CodecConfig, "the codec of the set"))
 
     def build(self) -> EncodedCodec:
         if self.codec is None:

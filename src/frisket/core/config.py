@@ -14,10 +14,12 @@ from inspect import isabstract
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from frisket.core.errors import FrisketError, check, unknown
+from frisket.core.kinds import check_kind, hints_of
 from frisket.core.registry import lookup, names
 
 T = TypeVar("T")
 SCALARS = (bool, int, float, str, type(None))
+DEEPEST = 64
 _UNREAD = object()
 
 
@@ -40,21 +42,37 @@ def to_config(value: Any) -> Any:
     raise TypeError(f"a config cannot hold {type(value).__qualname__}: {value!r}")
 
 
-def from_config(data: Any) -> Any:
-    """Rebuild what `to_config` gave. Lists become tuples. Raises `FrisketError` on unknown parts or fields."""
+def from_config(data: Any, kind: Any = Any, name: str = "config") -> Any:
+    """Rebuild what `to_config` gave. Lists become tuples. kind: the annotation that the whole, called `name`, must fit.
+
+    Raises `FrisketError` on unknown parts or fields, on values of another kind than their field's annotation, and on
+    nesting deeper than any config has.
+    """
+    value = _rebuilt(data, DEEPEST)
+    check_kind(value, kind, name)
+    return value
+
+
+def _rebuilt(data: Any, depth: int) -> Any:
+    if depth == 0:
+        raise FrisketError(f"a config nested deeper than {DEEPEST} is not accepted")
     if isinstance(data, list):
-        return tuple(from_config(v) for v in data)
+        return tuple(_rebuilt(v, depth - 1) for v in data)
     if not isinstance(data, dict):
         return data
     if "part" not in data:
-        return {k: from_config(v) for k, v in data.items()}
+        return {k: _rebuilt(v, depth - 1) for k, v in data.items()}
     check(isinstance(data["part"], str), "part", data["part"], "the registered name of a part")
     cls = lookup(data["part"])
     accepted = [f.name for f in dataclasses.fields(cls) if f.init]
     for key in data:
         if key != "part" and key not in accepted:
             raise unknown(f"field of {data['part']}", key, accepted)
-    return _made(cls, {k: from_config(v) for k, v in data.items() if k != "part"})
+    values = {k: _rebuilt(v, depth - 1) for k, v in data.items() if k != "part"}
+    hints = hints_of(cls)
+    for key, value in values.items():
+        check_kind(value, hints.get(key, Any), f"{data['part']}.{key}")
+    return _made(cls, values)
 
 
 def _made(cls: type, values: dict[str, Any]) -> Any:

@@ -87,17 +87,22 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text())
     except FileNotFoundError:
         raise FrisketError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no text, a number of thousands of digits; endless nesting
         raise FrisketError(f"{path} is not valid JSON: {error}") from None
 
 
 def save_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors (any device) as one safetensors file, atomically. Shared storage is saved once per name."""
+    """Write tensors (any device) as one safetensors file, atomically. Shared storage is saved once per name. Raises
+    `OSError` if the disk refuses, as a full one does."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     plain = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
     with atomic_file(path) as aside:
-        save_file(plain, aside, metadata=dict(metadata or {}))
+        try:
+            save_file(plain, aside, metadata=dict(metadata or {}))
+        except SafetensorError as error:  # what the library makes of every failed write
+            raise OSError(f"{path} could not be written: {error}") from None
 
 
 def load_tensors(path: Path | str, device: str | torch.device = "cpu") -> dict[str, Tensor]:

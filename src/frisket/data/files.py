@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from frisket.core.errors import FrisketError, check
 from frisket.data.base import Split
@@ -70,6 +71,15 @@ def digest_of(files: list[Path], folder: Path) -> str:
     for file in files:
         total.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\n".encode())
     return total.hexdigest()[:12]
+
+
+def whole_number(value: Any, classes: int = 0) -> int:
+    """A label as found in a file. Raises `ValueError` if it is no whole number of 64 bits, or, where the set says how
+    many `classes` it has, none of them."""
+    number = int(value)
+    if not -(1 << 63) <= number < 1 << 63 or (classes and not 0 <= number < classes):
+        raise ValueError(f"the label {str(number)[:40]} is not one of {classes or '2**63'} classes")
+    return number
 
 
 def in_split(number: int, split: Split, holdout: int) -> bool:

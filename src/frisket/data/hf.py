@@ -16,7 +16,7 @@ import torch
 from frisket.core.errors import FrisketError, MissingExtra, check, unknown
 from frisket.core.registry import register
 from frisket.data.base import Batch, Info, Kind, Split
-from frisket.data.files import Skips, digest_of, in_split
+from frisket.data.files import Skips, digest_of, in_split, whole_number
 from frisket.data.images import Broken, check_image, fit, read_image
 from frisket.data.streams import BlockStream
 from frisket.data.wds import collate_images
@@ -80,6 +80,7 @@ class RowReader:
         self.kind: Kind = "text" if isinstance(first[self.column], str) else "image"
         self.names = {"label": config.label, "caption": config.caption}
         self.names = {name: column for name, column in self.names.items() if column in first and column != self.column}
+        self.classes = len(_classes(rows, config.label))
         self.fresh = _undecoded(rows, [name for name, value in first.items() if _is_picture(value)])
 
     def begin(self, epoch: int, state: dict[str, Any] | None = None) -> None:
@@ -110,7 +111,7 @@ class RowReader:
             raise Broken(f"{self.column} is {type(x).__name__}, not text")
         item = {"x": x, "id": self.count - 1}
         if "label" in self.names:
-            item["label"] = int(row[self.names["label"]])
+            item["label"] = whole_number(row[self.names["label"]], self.classes)
         if "caption" in self.names:
             item["caption"] = str(row[self.names["caption"]])
         return item

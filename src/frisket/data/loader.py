@@ -86,6 +86,10 @@ class Loader:
             self.stream_state = state
             yield batch
 
+    def items(self, position: Int[Tensor, "b"]) -> list[int]:
+        """The items of the set at these global positions; [] for a stream, which has no numbers."""
+        return order(position, self.source.info.size, self.seed).tolist() if self.random_access else []
+
     def state(self) -> dict[str, Any]:
         """JSON data: the next position and the stream's state behind the last batch handed out."""
         return {"position": self.position, "stream": copy.deepcopy(self.stream_state)}

@@ -15,6 +15,7 @@ from frisket.core.registry import register
 from frisket.data.base import Batch, Info, Kind, Split
 from frisket.data.files import check_split, in_split, regular_file
 
+MOST = 10_000_000  # classes or ids; more are no classes, and a table of them would fill the memory
 KINDS: dict[int, Kind] = {3: "series", 4: "image", 5: "video"}
 
 
@@ -40,7 +41,7 @@ class Npz:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in ("x", "label") if name in archive.files}
-        except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        except Exception as error:  # whatever the readers of zip and .npy meet in a broken or hostile file
             raise FrisketError(f"npz: {self.target!r} cannot be read: {' '.join(str(error).split())}") from error
         if "x" not in arrays:
             raise FrisketError(f"npz: {self.target!r} holds no array 'x'")
@@ -52,8 +53,10 @@ class NpzSource:
 
     def __init__(self, x: np.ndarray, label: np.ndarray | None, split: Split, config: Npz):
         kind = _kind(x, config.target)
-        if label is not None and (label.shape != x.shape[:1] or label.dtype.kind not in "iu" or label.min() < 0):
-            raise FrisketError(f"npz: label of {config.target!r} must be {len(x)} whole numbers from 0 up")
+        if label is not None and (label.shape != x.shape[:1] or label.dtype.kind not in "iu" or not _few(label)):
+            raise FrisketError(
+                f"npz: label of {config.target!r} must be {len(x)} whole numbers from 0 up, below {MOST:,}"
+            )
         chosen = [n for n in range(len(x)) if in_split(n, split, config.holdout)]
         if not chosen:
             raise FrisketError(f"npz: {config.target!r} holds too few items for a {split} split")
@@ -75,8 +78,11 @@ def _kind(x: np.ndarray, target: str) -> Kind:
     if x.dtype.kind not in "fiu" or x.size == 0:
         raise FrisketError(f"npz: x of {target!r} is {x.dtype} of shape {x.shape}; it must hold numbers")
     if x.dtype.kind != "f" and x.dtype != np.uint8:
-        if x.ndim < 2 or x.min() < 0:
-            raise FrisketError(f"npz: ids of {target!r} must be (items, *grid) from 0 up, not of shape {x.shape}")
+        if x.ndim < 2 or not _few(x):
+            raise FrisketError(
+                f"npz: ids of {target!r} must be (items, *grid) from 0 up, below {MOST:,}; they are {x.min()}..{x.max()} of "
+                f"shape {x.shape}"
+            )
         return "ids"
     if x.ndim not in KINDS:
         raise FrisketError(
@@ -84,9 +90,13 @@ def _kind(x: np.ndarray, target: str) -> Kind:
         )
     if x.ndim > 3 and x.shape[1] not in (1, 3, 4):
         raise FrisketError(f"npz: x of {target!r} has {x.shape[1]} channels in shape {x.shape}; 1, 3 or 4 are wanted")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise FrisketError(f"npz: x of {target!r} holds values that are not finite")
+    if x.dtype.kind == "f" and not (np.abs(x) <= np.finfo(np.float32).max).all():
+        raise FrisketError(f"npz: x of {target!r} holds values that are not finite in 32 bits")
     return KINDS[x.ndim]
+
+
+def _few(numbers: np.ndarray) -> bool:
+    return bool(numbers.min() >= 0 and numbers.max() < MOST)
 
 
 def _tensor(x: np.ndarray, kind: Kind) -> Tensor:

@@ -22,7 +22,7 @@ from frisket.core import random
 from frisket.core.errors import FrisketError, MissingExtra
 from frisket.core.registry import register
 from frisket.data.base import Batch, Info, Split
-from frisket.data.files import Skips, check_split, existing, list_files
+from frisket.data.files import Skips, check_split, existing, list_files, whole_number
 from frisket.data.images import SUFFIXES, Broken, check_image, read_image
 from frisket.data.streams import BlockStream
 
@@ -127,7 +127,7 @@ class ShardReader:
             raise Broken(f"no picture among its files ({', '.join(sorted(files))})")
         item: dict[str, Any] = {"x": read_image(images[0], self.config.size, self.config.channels)}
         if "cls" in files:
-            item["label"] = int(files["cls"])
+            item["label"] = whole_number(files["cls"])
         if "txt" in files:
             item["caption"] = files["txt"].decode("utf-8").strip()
         return item

@@ -9,8 +9,8 @@ from typing import Any
 
 from frisket.core.registry import lookup
 
-CITATION = re.compile(  # the stop behind an initial does not end the authors
-    r"^(?P<authors>(?:[^.]|(?<=\b[A-Z])\.)+)\. (?P<title>.+)\. (?P<year>\d{4})\.(?: arXiv:(?P<arxiv>[\d.]+))?$"
+CITATION = re.compile(
+    r"^(?P<authors>.+?)(?<!\b[A-Z])\. (?P<title>.+)\. (?P<year>\d{4})\.(?: arXiv:(?P<arxiv>[\d.]+))?$"
 )
 
 

@@ -46,9 +46,9 @@ class Taken:
 
     def depth(self, prefix: str) -> int:
         """How many numbers 0, 1, ... follow `prefix` in the names."""
-        numbers = {int(k[len(prefix) :].split(".")[0]) for k in self.weights if k.startswith(prefix)}
-        if not numbers or numbers != set(range(len(numbers))):
-            raise FrisketError(f"official weights number their {prefix}* as {sorted(numbers)}; expected 0, 1, 2, ...")
+        numbers = {k[len(prefix) :].split(".")[0] for k in self.weights if k.startswith(prefix)}
+        if not numbers or numbers != set(map(str, range(len(numbers)))):
+            raise FrisketError(f"official weights number their {prefix}* as {_few(numbers)}; expected 0, 1, 2, ...")
         return len(numbers)
 
 
@@ -123,7 +123,12 @@ def load_official(name: str, state_dict: Mapping[str, Tensor], **facts: Any) -> 
     _find(name)
     _check_facts(name, facts, [*_facts_of(_loaders[name])])
     weights = Taken(state_dict)
-    config, ours = _loaders[name](weights, **facts)
+    try:
+        config, ours = _loaders[name](weights, **facts)
+    except FrisketError:
+        raise
+    except (IndexError, TypeError, ValueError, RuntimeError) as error:  # tensors or facts of shapes no release has
+        raise FrisketError(f"official {name} weights or facts are not as published: {error}") from error
     left = set(weights.weights) - weights.used
     if left:
         raise FrisketError(f"official {name} weights have names that nothing reads: {_few(left)}")

@@ -48,7 +48,7 @@ COUNTS = (
 )  # fmt: skip
 PARITY = Parity(kind="module", difference=lambda: forward_difference("mdlm", num_heads=4, length=16))
 STUDY = Study(
-    bench={"training.batch": 32, "training.steps": 1500, "model.width": 64, "model.depth": 3, "n_samples": 512},
+    bench={"training.batch": 32, "training.steps": 600, "model.width": 64, "model.depth": 3, "n_samples": 512},
     arms={
         "substitution, continuous": {"process": Masked(schedule=Linear())},
         "substitution, 1000 steps": {"process": MaskedSteps(steps=1000)},

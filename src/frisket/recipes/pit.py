@@ -39,7 +39,7 @@ COUNTS = (
           compute=lambda: macs_of_size(pit("L"), (4, 32, 32)) / 1e9),
 )  # fmt: skip
 STUDY = Study(
-    bench={"training.batch": 32, "training.steps": 1500, "model.width": 64, "model.depth": 4, "n_samples": 359},
+    bench={"training.batch": 32, "training.steps": 800, "model.width": 64, "model.depth": 4, "n_samples": 359},
     arms={
         "patch 4": {"model.input.patch": 4},
         "patch 2": {"model.input.patch": 2},

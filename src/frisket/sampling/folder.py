@@ -17,18 +17,30 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from frisket.codecs.base import CodecConfig
 from frisket.core.config import from_config, to_config
-from frisket.core.edits import build_edited
-from frisket.core.errors import FrisketError, unknown
+from frisket.core.edits import Edit, build_edited
+from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.files import atomic_folder, load_tensors, read_json, save_tensors, write_json
+from frisket.core.kinds import check_kind, hints_of
 from frisket.data.base import Info
+from frisket.models.base import BackboneConfig
+from frisket.processes.base import Process
+from frisket.sampling.sampler import Sampler
 
 if TYPE_CHECKING:
     from frisket.sampling.pipeline import Pipeline
 
 FORMAT = "frisket/1"
 FILES = ("config.json", "model.safetensors", "codec.safetensors", "README.md")
-FIELDS = ("format", "version", "model", "edits", "process", "codec", "sampler", "info")
+KINDS = {
+    "model": BackboneConfig,
+    "edits": tuple[Edit, ...],
+    "process": Process,
+    "codec": CodecConfig,
+    "sampler": Sampler,
+}
+FIELDS = ("format", "version", *KINDS, "info")
 
 
 def save(pipeline: Pipeline, folder: Path, weights: Mapping[str, Tensor] | None) -> Path:
@@ -81,22 +93,30 @@ def load(cls: type[Pipeline], source: str | Path) -> Pipeline:
     for name in FIELDS:
         if name not in config:
             raise FrisketError(f"{folder / 'config.json'} lacks {name!r}")
-    parts = {name: from_config(config[name]) for name in ("model", "edits", "process", "codec", "sampler")}
-    model = build_edited(parts["model"], parts["edits"])
+    parts = {name: from_config(config[name], kind, name) for name, kind in KINDS.items()}
+    info = read_info(config["info"])
+    try:
+        model = build_edited(parts["model"], parts["edits"])
+    except (RuntimeError, OverflowError) as error:  # sizes below 0, or beyond any memory
+        raise FrisketError(f"{folder / 'config.json'}: the model cannot be built: {_first_line(error)}") from None
     _fill(model, folder / "model.safetensors")
-    pipeline = cls(model.eval(), parts["process"], parts["codec"], parts["sampler"], read_info(config["info"]))
+    pipeline = cls(model.eval(), parts["process"], parts["codec"], parts["sampler"], info)
     if isinstance(pipeline.coder, nn.Module):
         _fill(pipeline.coder, folder / "codec.safetensors")
     return pipeline
 
 
-def read_info(data: Mapping[str, Any]) -> Info:
-    """`Info` from its JSON form."""
+def read_info(data: Any) -> Info:
+    """`Info` from its JSON form. Raises `FrisketError` on a field that it does not have, or of another kind."""
+    check_kind(data, dict[str, Any], "info")
     accepted = [f.name for f in dataclasses.fields(Info)]
     for name in data:
         if name not in accepted:
             raise unknown("field of info", name, accepted)
-    fields: dict[str, Any] = {k: tuple(v) if k in ("shape", "classes") else v for k, v in data.items()}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    for name, value in fields.items():
+        check_kind(value, hints_of(Info)[name], f"info.{name}")
+    check(all(side >= 1 for side in fields.get("shape", ())), "info.shape", fields.get("shape"), "positive sizes")
     return Info(**fields)
 
 

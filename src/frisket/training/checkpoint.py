@@ -20,10 +20,16 @@ from torch import Tensor, nn
 
 from frisket.core.errors import FrisketError
 from frisket.core.files import atomic_folder, load_tensors, read_json, save_tensors, write_json
+from frisket.core.kinds import check_kind
 from frisket.training.layout import cut, full, put
 
 FOLDER = re.compile(r"step-(\d{8,})")
+LEFT = re.compile(r"\..+\.\d+\.(tmp|old)|\.step-\d{8,}\.old")  # the names of `core.files`, and of `rotate`
 FORMAT = 1
+STATE = {
+    "step": int, "samples": int, "loader": dict[str, Any], "meters": dict[str, Any], "scaler": dict[str, Any],
+    "trainer": dict[str, Any], "data": str, "optimiser": dict[str, Any],
+}  # fmt: skip
 
 
 def folder_of(run: Path, step: int) -> Path:
@@ -133,6 +139,10 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     state = read_json(folder / "state.json")
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise FrisketError(f"{folder / 'state.json'} is not of format {FORMAT}")
+    for name, kind in STATE.items():
+        if name not in state:
+            raise FrisketError(f"{folder / 'state.json'} lacks {name!r}")
+        check_kind(state[name], kind, f"{name} in {folder / 'state.json'}")
     return state, load_tensors(folder / "training.safetensors")
 
 
@@ -147,7 +157,11 @@ def rotate(run: Path, keep: int, every: int) -> None:
 
 
 def sweep(run: Path) -> None:
-    """Remove what a killed process left half written or half removed in `run`."""
-    for path in run.glob(".step-*"):
-        if path.suffix in (".tmp", ".old"):
+    """Remove what a killed process left half written or half removed in `run`: folders, and files written aside."""
+    for path in run.glob(".*"):
+        if not LEFT.fullmatch(path.name):
+            continue
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -5,12 +5,15 @@ The step is noted on the device, without waiting for it, and looked at when numb
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from frisket.core.errors import FrisketError
+
+SHOWN = 64
 
 
 class Diverged(FrisketError):
@@ -33,10 +36,13 @@ class Guard:
         return self.first
 
 
-def stop(step: int, samples: tuple[int, int], good: Path | None) -> Diverged:
-    """The error for a bad `step` (counted from 1) that used the samples [first, end) and the checkpoint before it."""
+def stop(step: int, samples: tuple[int, int], items: Sequence[int], good: Path | None) -> Diverged:
+    """The error for a bad `step` (counted from 1) that used the samples [first, end) and the checkpoint before it.
+    items: which ones of the set these were, () where the set cannot say."""
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    which = f" (items {', '.join(map(str, items[:SHOWN]))}{more} of the training set)" if items else ""
     back = f"the last good checkpoint is {good}" if good else "there is no checkpoint yet"
     return Diverged(
-        f"loss or gradient is not finite at step {step}, whose batch held samples {samples[0]}..{samples[1] - 1}; "
+        f"loss or gradient is not finite at step {step}, whose batch held samples {samples[0]}..{samples[1] - 1}{which}; "
         f"{back}. Nothing was saved since. A lower learning rate, a longer warm-up or clipping usually helps"
     )

@@ -134,7 +134,8 @@ class Run:
         first = self.here.max(self.guard.first)
         if first >= 0:
             begin = self.samples - (self.step - first) * self.config.batch
-            raise stop(first + 1, (begin, begin + self.config.batch), self.folder)
+            positions = torch.arange(begin, begin + self.config.batch)
+            raise stop(first + 1, (begin, begin + self.config.batch), self.loader.items(positions), self.folder)
 
     def log(self) -> dict[str, Any]:
         """Write the means since the last record; returns them."""
