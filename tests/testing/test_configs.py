@@ -44,7 +44,7 @@ def test_a_sound_config_passes():
 @pytest.mark.parametrize(
     ("part", "complaint"),
     [(Thawed(), "is not frozen"), (Positional(), "positional fields"), (Nameless(), "is not registered"),
-     (Listed(), "another value"), (3, "is not a dataclass")],
+     (Listed(), "does not come back from its config"), (3, "is not a dataclass")],
 )  # fmt: skip
 def test_a_broken_promise_is_named(part, complaint):
     with pytest.raises(AssertionError, match=complaint):

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from frisket.core.config import digest, flatten, from_config, override, to_config
+from frisket.core.errors import FrisketError
 from frisket.core.registry import lookup
 from frisket.testing.claims import claim, name_of
 
@@ -21,7 +22,11 @@ def check_config(part: Any) -> None:
     claim("part_name" in type(part).__dict__, part, 'is not registered; put @register("slot/name") above it')
     claim(lookup(name_of(part)) is type(part), part, "is not what its own name looks up")
     data = json.loads(json.dumps(to_config(part)))
-    again = from_config(data)
+    again: Any = None
+    try:
+        again = from_config(data)
+    except FrisketError as error:
+        claim(False, part, f"does not come back from its config: {error}")
     claim(again == part, part, f"comes back from its config as another value: {again!r}")
     claim(digest(again) == digest(part), part, "has another digest after a round trip")
     for name, value in flatten(part).items():
