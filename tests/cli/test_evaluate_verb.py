@@ -28,7 +28,7 @@ def test_text_has_its_bound(mdlm_run, capsys):
 
 def test_a_bare_model_needs_to_be_told_its_data(dit_run, capsys):
     assert "give --data" in refused(capsys, "evaluate", dit_run / "model", "--n", 4)
-    assert frisket("evaluate", dit_run / "model", "--n", 4, "--data", "digits") == 0
+    assert frisket("evaluate", dit_run / "model", "--n", 8, "--data", "digits") == 0
 
 
 def test_data_that_do_not_fit_are_one_line(dit_run, capsys):
