@@ -9,8 +9,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks import memory, sample, train_step
 from benchmarks.common import PEAK, SIDE, Times, interleaved, machine, peak, ratio, rows_of, table
+
+from benchmarks import memory, sample, train_step
 
 
 def test_arms_are_called_in_turn_and_warm_rounds_are_not_counted():
