@@ -175,3 +175,9 @@ def test_a_copy_made_before_installing_stays_plain(toy, x):
 def test_a_model_without_sites_is_refused():
     with pytest.raises(Exception, match="Linear"), install(nn.Linear(2, 2), {"model": passing}):  # type: ignore[arg-type]
         pass
+
+
+def test_names_are_made_only_for_those_who_ask(toy):
+    assert Dispatch(toy).inside("block[0]", "attn") == ""
+    with install(toy, {"block[0].attn": lambda call, args, step: call(*args)}):
+        assert Dispatch(toy).inside("block[0]", "attn") == "block[0].attn"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -134,3 +137,12 @@ def test_sites():
     assert built(PIXART).sites("block[3]") == [
         "block[3].attn", "block[3].attn.attend", "block[3].cross", "block[3].cross.attend", "block[3].ffn",
     ]  # fmt: skip
+
+
+def test_blocks_of_one_kind_compile_to_one_program():
+    """In a process of its own, since the tests' shape checks cannot be traced. A program a block would meet the
+    compiler's limit of eight, behind which blocks run as they are."""
+    script = Path(__file__).with_name("compiled_blocks.py")
+    result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["1", "equal"]

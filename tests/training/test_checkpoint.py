@@ -154,3 +154,14 @@ def test_optimiser_state_of_unknown_parameters_is_refused():
     optimiser = torch.optim.AdamW([p])
     with pytest.raises(FrisketError, match=r"\['gone'\]"):
         checkpoint.load_optimiser_state([optimiser], {id(p): "p"}, {"optimiser/gone/exp_avg": torch.ones(2)}, {})
+
+
+@pytest.mark.parametrize(("fused", "device"), [(True, "meta"), (False, "cpu")])
+def test_a_step_counter_comes_back_to_where_the_optimiser_wants_it(fused, device):
+    p = nn.Parameter(torch.ones(2, device="meta"))  # stands for an accelerator
+    optimiser = torch.optim.AdamW([p])
+    optimiser.param_groups[0]["fused"] = fused
+    held = {"optimiser/p/step": torch.tensor(3.0), "optimiser/p/exp_avg": torch.ones(2)}
+    checkpoint.load_optimiser_state([optimiser], {id(p): "p"}, held, {})
+    assert optimiser.state[p]["step"].device.type == device
+    assert optimiser.state[p]["exp_avg"].device.type == "meta"

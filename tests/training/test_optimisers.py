@@ -89,6 +89,23 @@ def test_decay_falls_on_weights_only():
     assert torch.equal(bias.detach(), torch.ones(2))
 
 
+def test_fused_adamw_moves_and_remembers_as_the_plain_one_does():
+    start = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    fused, plain = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    config = AdamW(lr=1e-2, weight_decay=0.1)
+    (ours,) = config.build([Group(Tag(hidden=True, decay=True), {"w": fused})])
+    torchs = torch.optim.AdamW([plain], lr=1e-2, betas=config.betas, eps=config.eps, weight_decay=0.1, fused=False)
+    for step in range(5):
+        for optimiser, p in ((ours, fused), (torchs, plain)):
+            p.grad = (p.detach() * (step + 1)).sin()
+            optimiser.step()
+    assert torch.allclose(fused, plain, atol=1e-6)
+    assert not torch.allclose(fused, start, atol=1e-2)
+    assert {k: (v.shape, v.dtype) for k, v in ours.state[fused].items()} == {
+        k: (v.shape, v.dtype) for k, v in torchs.state[plain].items()
+    }
+
+
 def test_muon_takes_hidden_matrices_and_adamw_the_rest():
     found = [Group(Tag(True, True), {"w": nn.Parameter(torch.ones(2, 2))}),
              Group(Tag(False, False), {"b": nn.Parameter(torch.ones(2))})]  # fmt: skip

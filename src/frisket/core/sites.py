@@ -39,6 +39,11 @@ class Dispatch:
             return fn(*args)
         return _nest(fn, chain, current_step())(*args)
 
+    def inside(self, site: str, name: str) -> str:
+        """The site `name` inside `site`; "" while no handler stands anywhere. Names that nobody asks for are not made,
+        or compiled blocks would differ by their names and each be compiled anew."""
+        return f"{site}.{name}" if self.handlers else ""
+
 
 def _nest(fn: Callable[..., Any], chain: Sequence[Handler], step: Step) -> Callable[..., Any]:
     """The first handler of the chain is the outermost."""

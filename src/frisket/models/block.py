@@ -109,11 +109,11 @@ class BlockModule(nn.Module):
         for config, branch in zip(self.config.branches, self.branches.values(), strict=True):
             uses = config.uses if numbers is not None else ()
             shift, scale, gate = (next(given) if use in uses else None for use in ALL_USES)
-            place = f"{site}.{config.name}"
-            call = BranchCall(side, at, f"{place}.attend", positions)
+            place = at.inside(site, config.name)
+            call = BranchCall(side, at, at.inside(place, "attend"), positions)
             out = at(place, partial(branch, call, shift, scale), tokens)
             if config.dropout and self.training:
-                out = drop(out, config.dropout, place)
+                out = drop(out, config.dropout, f"{site}.{config.name}")
             tokens = tokens.with_h(_add(tokens, out, gate))
         return tokens
 

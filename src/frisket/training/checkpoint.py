@@ -81,14 +81,19 @@ def load_optimiser_state(
         for group in optimiser.param_groups:
             for p in group["params"]:
                 state = held.pop(names[id(p)], {})
-                optimiser.state[p] = {k: _placed(v, p) for k, v in state.items()}
+                optimiser.state[p] = {k: _placed(v, p, bool(group.get("fused"))) for k, v in state.items()}
     if held:
         raise FrisketError(f"the checkpoint holds optimiser state of parameters that do not learn now: {sorted(held)}")
 
 
-def _placed(value: Any, p: Tensor) -> Any:
-    """A step counter (no dimensions) stays on the CPU, as torch keeps it."""
-    return cut(value, p) if isinstance(value, Tensor) and value.ndim else value
+def _placed(value: Any, p: Tensor, fused: bool) -> Any:
+    """A step counter (no dimensions) is kept where torch keeps it: on the CPU, and beside its parameter if the
+    optimiser is fused."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.ndim:
+        return cut(value, p)
+    return value.to(p.device) if fused else value
 
 
 def _changing(task: nn.Module) -> dict[str, Tensor]:

@@ -94,7 +94,8 @@ class _Heads(nn.Module):
     def split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
         """(b, n, parts * d) -> parts of (b, h, n, d / h)."""
         b, n, _ = x.shape
-        return x.view(b, n, parts, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        cut = x.view(b, n, parts, self.heads, -1).unbind(2)  # before the transpose: the way back then copies once
+        return tuple(part.transpose(1, 2) for part in cut)
 
     def queries(self, q: Tensor) -> Tensor:
         return q if self.q_norm is None else self.q_norm(q)
