@@ -43,6 +43,7 @@ $(VENV)/.stamp-docs: $(VENV)/.stamp
 
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python docs/make_tables.py
+	$(BIN)/python docs/make_measured.py
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 clean:
