@@ -6,7 +6,7 @@ Sample number i of a seed is always the same, whatever the batch it is made in. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from frisket.core.step import Step
 from frisket.data.base import Info
 from frisket.processes.base import Process
 from frisket.processes.known import Known
-from frisket.sampling.base import Snapshot
+from frisket.sampling.base import Aid, Snapshot
 from frisket.sampling.conditions import class_counts, read_conditions
 from frisket.sampling.corrections import ImposeKnown
 from frisket.sampling.guidance import Guidance, cfg
@@ -60,18 +60,19 @@ class Pipeline:
 
     def sample(
         self, n: int, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
-        batch: int = 64, first: int = 0, **conditions: Any,
+        caches: Sequence[Aid] | None = None, batch: int = 64, first: int = 0, **conditions: Any,
     ) -> Any:  # fmt: skip
         """n new items in the data's range: a tensor (n, ...) on the CPU, or whatever the codec decodes to, as a list.
 
-        steps, guidance: in place of the sampler's own; a number is the scale. batch: how many at a time; it changes no
-        sample. first: the number of the first sample (the samples of first=0, n=8 are those of n=4 and first=4, n=4).
+        steps, guidance, caches: in place of the sampler's own; a number of guidance is the scale. batch: how many at a
+        time; it changes no sample. first: the number of the first sample (the samples of first=0, n=8 are those of n=4
+        and first=4, n=4).
         conditions: by name, a class number or name for all, a list or tensor for each, None for the model's null.
         Raises `FrisketError` before any work on a condition that does not fit.
         """
         check(n >= 1, "n", n, "at least 1")
         check(batch >= 1, "batch", batch, "at least 1")
-        sampler = self._sampler(steps, guidance)
+        sampler = self._sampler(steps, guidance, caches)
         cond = self._conditions(conditions, n)
         parts = [
             self._decode(self._last(sampler, Step(seed=seed, sample=ids), _rows(cond, rows)))
@@ -86,11 +87,11 @@ class Pipeline:
 
     def snapshots(
         self, n: int, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
-        first: int = 0, **conditions: Any,
+        caches: Sequence[Aid] | None = None, first: int = 0, **conditions: Any,
     ) -> Iterator[Snapshot]:  # fmt: skip
         """The run of `sample` for one batch of n, move by move; states are decoded with `decode`."""
         check(n >= 1, "n", n, "at least 1")
-        sampler, cond = self._sampler(steps, guidance), self._conditions(conditions, n)
+        sampler, cond = self._sampler(steps, guidance, caches), self._conditions(conditions, n)
         ids = torch.arange(first, first + n, device=self.device)
         return self._run(sampler, Step(seed=seed, sample=ids), cond, None)
 
@@ -157,8 +158,11 @@ class Pipeline:
 
         return push(self, repo, private, message)
 
-    def _sampler(self, steps: int | None, guidance: float | Guidance | None) -> Sampler:
+    def _sampler(
+        self, steps: int | None, guidance: float | Guidance | None, caches: Sequence[Aid] | None = None
+    ) -> Sampler:
         sampler = self.sampler if steps is None else replace(self.sampler, steps=steps)
+        sampler = sampler if caches is None else replace(sampler, caches=tuple(caches))
         if guidance is None:
             return sampler
         if isinstance(guidance, Guidance):
