@@ -22,6 +22,7 @@ from frisket.sampling.guidance import cfg
 from frisket.sampling.sampler import Sampler
 
 TILE = Tile(queries=4, keys=4)
+CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 SITE = "block[0].attn.attend"
 
 
@@ -62,7 +63,7 @@ def test_marks_act_from_the_next_step_on_and_only_grow():
     alive = torch.ones(2, 2, 4, 4, dtype=torch.bool)
     for index in range(4):
         q, k, v = qkv(index)
-        torch.testing.assert_close(run(handler, at(index), (q, k, v)), masked(q, k, v, alive), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(run(handler, at(index), (q, k, v)), masked(q, k, v, alive), **CLOSE)
         assert report.steps[index].alive == int(alive.sum())
         alive = alive & (tile_gaps(q, k, alive, TILE) > -3.0)
     assert report.densities == sorted(report.densities, reverse=True)
@@ -90,7 +91,7 @@ def test_the_loosest_threshold_leaves_the_first_visited_tile():
     out = run(handler, at(1), given)
     last = torch.zeros(2, 2, 4, 4, dtype=torch.bool)
     last[..., -1] = True
-    torch.testing.assert_close(out, masked(*given, last), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(out, masked(*given, last), **CLOSE)
     assert report.densities == [1.0, 0.25]
 
 
@@ -153,7 +154,7 @@ def test_ranges_are_always_or_never_done():
         skip = torch.ones(2, 2, 4, 4, dtype=torch.bool)
         skip[..., 2] = False  # the only tile that 7..12 covers whole
         if index == 0:
-            torch.testing.assert_close(out, masked(*given, skip), atol=1e-6, rtol=1e-5)
+            torch.testing.assert_close(out, masked(*given, skip), **CLOSE)
     assert report.steps[2].alive >= 2 * 2 * 4  # the tile of key 5 at least, in every row
     assert report.steps[0].density == 0.75
 
@@ -171,8 +172,8 @@ def test_ranges_that_clash_or_leave_nothing_are_refused():
 
 def test_keys_of_other_streams_are_never_skipped():
     handler, _ = mounted(choice=Scattered(density=0.25))
-    q, k, v = qkv()
-    k[:, :, 12:], v[:, :, 12:] = 0.0, 1e6
+    q, k, v = qkv(scale=0.1)
+    v[:, :, 12:] = 1e6
     stream = (torch.arange(16) >= 12).long()
     assert bool((run(handler, at(0), (q, k, v), stream=stream) > 0).all())
 
@@ -189,7 +190,7 @@ def test_attention_masks_and_validity_hold_under_skips(mask):
             handler(attend, (q, k, v, tags, tags, mask), at(0))
         mask = Window(radius=4.0)
     want = attend(q, k, v, tags, tags, mask)
-    torch.testing.assert_close(handler(attend, (q, k, v, tags, tags, mask), at(0)), want, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(handler(attend, (q, k, v, tags, tags, mask), at(0)), want, **CLOSE)
 
 
 @pytest.mark.parametrize("kernel", ["tiles", "gathered"])
@@ -201,7 +202,7 @@ def test_every_choice_with_every_kernel(choice, kernel):
     b, second = mounted(choice=choice, kernel=kernel)
     for index in range(3):
         given = qkv(index)
-        torch.testing.assert_close(run(a, at(index), given), run(b, at(index), given), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(run(a, at(index), given), run(b, at(index), given), **CLOSE)
     assert first.densities == second.densities
     assert first.densities[-1] < 1.0
 

@@ -70,7 +70,7 @@ class Growing(_AllAtFirst):
         return "" if self.threshold == -math.inf else "during"
 
     def next(self, alive: Tensor, gap: Tensor, step: Step) -> Tensor:
-        return alive & (gap > self.at(step))
+        return alive & ((gap > self.at(step)) | (gap == math.inf))
 
     def at(self, step: Step) -> float:
         """The threshold at this step."""
