@@ -77,10 +77,10 @@ def test_scattered_is_one_draw_a_sample_layer_and_head():
 
 
 def test_when_choices_look():
-    assert [Growing().looks(i) for i in range(3)] == ["during"] * 3
+    assert [Growing().looks(i) for i in range(3)] == ["gaps"] * 3
     assert Growing(threshold=-math.inf).looks(0) == ""
-    assert [Profiled().looks(i) for i in range(3)] == ["during", "", ""]
-    assert [Fresh().looks(i) for i in range(2)] == ["before"] * 2
+    assert [Profiled().looks(i) for i in range(3)] == ["excess, later", "", ""]
+    assert [Fresh().looks(i) for i in range(2)] == ["excess"] * 2
     assert Scattered().looks(0) == Near().looks(0) == ""
 
 

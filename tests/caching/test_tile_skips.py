@@ -207,6 +207,18 @@ def test_every_choice_with_every_kernel(choice, kernel):
     assert first.densities[-1] < 1.0
 
 
+def test_a_profile_is_taken_once_and_rules_from_the_second_call_on():
+    handler, report = mounted(choice=Profiled(density=0.5))
+    given = qkv()
+    plain = run(handler, at(0), given)
+    torch.testing.assert_close(plain, attend(*given, Tags(n=16), Tags(n=16)), **CLOSE)
+    run(handler, at(1), qkv(1))
+    again = run(handler, at(2), given)
+    other, _ = mounted(choice=Fresh(density=0.5))
+    torch.testing.assert_close(again, run(other, at(0), given), **CLOSE)
+    assert report.densities == [1.0, 0.5, 0.5]
+
+
 def test_fresh_choices_act_at_the_very_call():
     handler, report = mounted(choice=Fresh(density=0.5))
     run(handler, at(0), qkv())

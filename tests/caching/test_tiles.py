@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
-from frisket.caching.tiles import Tile, attend_tiles, block_mask, everywhere, merge, tile_gaps
+from frisket.caching.tiles import Tile, attend_tiles, block_mask, everywhere, merge, tile_excess, tile_gaps
 from frisket.core.errors import FrisketError
 
 
@@ -51,6 +51,27 @@ def test_gaps_are_those_of_the_whole_score_matrix(n, m, queries, keys, seed):
     tile = Tile(queries=queries, keys=keys)
     alive = some((2, 3, *tile.counts(n, m)), seed)
     torch.testing.assert_close(tile_gaps(q, k, alive, tile), written_out(q, k, tile, alive))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 16), st.integers(2, 16), st.integers(1, 5), st.integers(1, 5))
+def test_excess_is_against_the_largest_score_of_all(n, m, queries, keys):
+    q, k, _ = inputs(n, m, dtype=torch.float64)
+    tile = Tile(queries=queries, keys=keys)
+    p = ((q @ k.mT) * 8**-0.5).softmax(-1)
+    share = (p / p.amax(-1, keepdim=True)).log2()
+    share = torch.stack([s.amax(-1) for s in share.split(keys, -1)], -1)
+    want = torch.stack([s.amax(-2) for s in share.split(queries, -2)], -2)
+    torch.testing.assert_close(tile_excess(q, k, tile), want)
+    alive = torch.ones(2, 3, *tile.counts(n, m), dtype=torch.bool)
+    assert bool((tile_gaps(q, k, alive, tile) >= tile_excess(q, k, tile) - 1e-9).all())  # marks err on the safe side
+
+
+def test_excess_of_hidden_keys_is_nothing():
+    q, k, _ = inputs(4, 8)
+    bias = torch.zeros(1, 1, 4, 8)
+    bias[..., 4:] = -math.inf
+    assert bool((tile_excess(q, k, Tile(queries=4, keys=4), bias)[..., 1] == -math.inf).all())
 
 
 def test_a_gap_bounds_every_probability_of_its_tile():

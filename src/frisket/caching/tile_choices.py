@@ -2,8 +2,9 @@
 
 `Growing` is LiteAttention (arXiv 2511.11062): a tile whose best scores all stay `-threshold` powers of two below the
 running maxima is marked, and absent from the next call on. The others are its controls: `Fresh` looks at all scores at
-every call and skips at that very call (no saving; the best that scores alone can say), `Profiled` decides once, after
-the first call, `Scattered` and `Near` never look.
+every call and skips at that very call (no saving; the best that row maxima can say), `Profiled` decides once, after the
+first call, `Scattered` and `Near` never look. The first two rank tiles against the final maxima, not the running ones,
+which is the stronger control.
 Shapes: b batch, h heads, i query tiles, j key tiles.
 """
 
@@ -31,18 +32,18 @@ class TileChoice(Protocol):
     """A registered value ("tile-choice/..."). `alive` may be changed by the caller's own ranges afterwards."""
 
     def looks(self, calls: int) -> str:
-        """What call number `calls` (from 0) needs: "before" for the gaps of all tiles ahead of the call, "during" for
-        those of the visited tiles, "" for none."""
+        """What call number `calls` (from 0) is looked at for: "gaps" of the tiles it visits; the "excess" of all tiles,
+        ahead of the call; the "excess, later", which rules only the calls after it; "" for nothing."""
         ...
 
     def first(self, shape: tuple[int, int, int, int], step: Step, site: str) -> Bool[Tensor, "b h i j"]:
-        """The tiles alive at the first call, unless it looks before."""
+        """The tiles alive at the first call, unless it looks for excess."""
         ...
 
     def next(
         self, alive: Bool[Tensor, "b h i j"], gap: Float[Tensor, "b h i j"], step: Step
     ) -> Bool[Tensor, "b h i j"]:
-        """The tiles alive after gaps have been seen: at this call if it looked before, else from the next one on."""
+        """The tiles alive after gaps (or excesses) have been seen."""
         ...
 
 
@@ -67,7 +68,7 @@ class Growing(_AllAtFirst):
         check(ramps, "tiles.threshold", self.threshold, "finite where it changes over the run")
 
     def looks(self, calls: int) -> str:
-        return "" if self.threshold == -math.inf else "during"
+        return "" if self.threshold == -math.inf else "gaps"
 
     def next(self, alive: Tensor, gap: Tensor, step: Step) -> Tensor:
         return alive & ((gap > self.at(step)) | (gap == math.inf))
@@ -80,7 +81,7 @@ class Growing(_AllAtFirst):
 
 
 class _Share:
-    """Keeps the tiles with the largest gaps: `density` of all tiles of a sample's layer."""
+    """Keeps the tiles with the largest excess: `density` of all tiles of a sample's layer."""
 
     density: float
 
@@ -103,7 +104,7 @@ class Fresh(_Share, _AllAtFirst):
         _check_density(self.density)
 
     def looks(self, calls: int) -> str:
-        return "before"
+        return "excess"
 
 
 @register("tile-choice/profiled")
@@ -117,7 +118,7 @@ class Profiled(_Share, _AllAtFirst):
         _check_density(self.density)
 
     def looks(self, calls: int) -> str:
-        return "during" if calls == 0 else ""
+        return "excess, later" if calls == 0 else ""
 
 
 class _Blind:

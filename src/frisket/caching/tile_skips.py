@@ -26,7 +26,7 @@ from frisket.caching.macs import MacCounter
 from frisket.caching.report import Forward, Report
 from frisket.caching.tile_choices import CITE, Growing, TileChoice
 from frisket.caching.tile_kernels import KERNELS
-from frisket.caching.tiles import Tile, attend_tiles, tile_gaps
+from frisket.caching.tiles import Tile, attend_tiles, tile_excess, tile_gaps
 from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.registry import register
 from frisket.core.sites import match
@@ -196,23 +196,21 @@ class _State:
         looks = config.choice.looks(held.calls) if held.calls % config.every == 0 else ""
         do, skip = (side.to(q.device) for side in config.fixed(k.shape[2], spared))
         held.calls += 1
-        if looks == "before":
-            gap = tile_gaps(q, k, torch.ones_like(held.alive), tile, bias)
-            held.alive = config.choice.next(held.alive, gap, step)
+        if looks == "excess":
+            held.alive = config.choice.next(held.alive, tile_excess(q, k, tile, bias), step)
         alive = (held.alive | do) & ~skip
         self.report.add(alive, step)
         self.calls += 1
         self.skipped += float((~alive).sum()) / alive[0, 0].numel() * q.shape[2] * k.shape[2] * (q.shape[3] + v.shape[3])
-        if looks != "during" and bool(alive.all()):
-            return None
-        if looks == "during" and config.kernel == "tiles":
+        if looks == "gaps" and config.kernel == "tiles":
             made = attend_tiles(q, k, v, alive, tile, bias)
             held.alive = config.choice.next(alive, made.gap, step)
             return made.out
-        out = KERNELS[config.kernel](q, k, v, alive, tile, bias)
-        if looks == "during":
+        if looks == "gaps":
             held.alive = config.choice.next(alive, tile_gaps(q, k, alive, tile, bias), step)
-        return out
+        elif looks == "excess, later":
+            held.alive = config.choice.next(alive, tile_excess(q, k, tile, bias), step)
+        return None if bool(alive.all()) else KERNELS[config.kernel](q, k, v, alive, tile, bias)
 
     def _held(self, site: str, q: Tensor, k: Tensor, step: Step) -> _Held:
         """The branch's state; a new one for other samples, and when steps begin anew."""

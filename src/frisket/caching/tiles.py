@@ -97,6 +97,23 @@ def tile_gaps(
     return attend_tiles(q, k, k[..., :0], alive, tile, bias).gap
 
 
+def tile_excess(
+    q: Float[Tensor, "b h n d"],
+    k: Float[Tensor, "b h m d"],
+    tile: Tile,
+    bias: Float[Tensor, "_ _ n m"] | None = None,
+) -> Float[Tensor, "b h i j"]:
+    """What gaps would be against each query's largest score of all, 0 at most: looks at every score, in no order."""
+    m, out = k.shape[2], []
+    for first in range(0, q.shape[2], tile.queries):
+        part = slice(first, first + tile.queries)
+        score = (q[:, :, part] @ k.mT) * q.shape[-1] ** -0.5
+        score = score if bias is None else score + bias[:, :, part]
+        top = pad(score, (0, -m % tile.keys), value=-math.inf).unflatten(3, (-1, tile.keys)).amax(-1)  # (b, h, Bq, j)
+        out.append(((top - top.amax(-1, keepdim=True)) * LOG2E).nan_to_num(nan=-math.inf, neginf=-math.inf).amax(2))
+    return torch.stack(out, 2)
+
+
 def merge(parts: list[tuple[Float[Tensor, "b h n d"], Float[Tensor, "b h n"]]]) -> Float[Tensor, "b h n d"]:
     """One attention from attentions (out, lse) over disjoint sets of keys, exactly."""
     lse = torch.stack([part[1] for part in parts])
