@@ -5,11 +5,13 @@ It grows phases and stages with the first system that trains more than one thing
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from frisket.codecs.base import CodecConfig
 from frisket.codecs.pixels import Pixels
+from frisket.codecs.readers import BuiltReader, Reader
 from frisket.core.errors import FrisketError
 from frisket.core.registry import register
 from frisket.data.base import Data, Info
@@ -45,7 +47,9 @@ class Study:
 @register("experiment")
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Everything a run needs. n_samples: how many samples the evaluation scores."""
+    """Everything a run needs. n_samples: how many samples the evaluation scores. reads: conditions that are not raw in
+    the data (captions), by the names of the model's doors: what they are called there and the codec that encodes them.
+    A set's classes get a door by themselves only where nothing is read."""
 
     name: str
     data: Data
@@ -55,6 +59,7 @@ class Experiment:
     task: Diffusion = field(default_factory=Diffusion)
     training: Trainer
     sampler: Sampler
+    reads: dict[str, Reader] = field(default_factory=dict)
     n_samples: int = 500
     study: Study | None = None
 
@@ -68,11 +73,32 @@ class Experiment:
         fits = getattr(self.process, "fit", None)
         process = self.process if fits is None else fits(spec.vocabulary)
         channels = spec.vocabulary if spec.vocabulary is not None else spec.shape[0]
-        model = self.model.fit(spec, process.outputs(channels), classes_of(source.info))
+        reads = {name: reader.fit(source) for name, reader in self.reads.items()}
+        model = self.model.fit(spec, process.outputs(channels), classes_of(source.info) if self._counts() else {})
+        model = fit_doors(model, {name: reader.build(source.info) for name, reader in reads.items()})
         sampler = self.sampler
         if not getattr(model, "doors", ()) and any(branch.absent for branch in sampler.guidance.others):
             sampler = replace(sampler, guidance=Guidance())  # nothing to leave out
-        return replace(self, codec=codec, model=model, process=process, sampler=sampler)
+        return replace(self, codec=codec, model=model, process=process, sampler=sampler, reads=reads)
+
+    def _counts(self) -> bool:
+        """Whether the model is to be told the set's classes."""
+        return not self.reads or any(door.name == "label" for door in getattr(self.model, "doors", ()))
+
+
+def fit_doors(model: Any, readers: Mapping[str, BuiltReader]) -> Any:
+    """A copy of the model's config whose doors know the vocabulary and length of what their readers give. Raises
+    `FrisketError` on a reader without a door."""
+    doors = {door.name: door for door in getattr(model, "doors", ())}
+    for name, reader in readers.items():
+        if name not in doors:
+            raise FrisketError(
+                f"reads names {name!r}, but the model has no such door (it has: {', '.join(doors) or 'none'})"
+            )
+        fits = getattr(doors[name].embedder, "fit", None)
+        if fits is not None:
+            doors[name] = replace(doors[name], embedder=fits(reader.spec, reader.pad))
+    return replace(model, doors=tuple(doors.values())) if readers else model
 
 
 def classes_of(info: Info) -> dict[str, int]:

@@ -26,7 +26,9 @@ def build(experiment: Experiment) -> tuple[DiffusionTask, Pipeline, Source | Str
     source = experiment.data.open("train")
     model: Any = experiment.model.build()
     materialise(model, experiment.training.seed)
-    pipeline = Pipeline(model, experiment.process, experiment.codec, experiment.sampler, source.info)
+    pipeline = Pipeline(
+        model, experiment.process, experiment.codec, experiment.sampler, source.info, reads=experiment.reads
+    )
     return experiment.task.build(pipeline), pipeline, source
 
 

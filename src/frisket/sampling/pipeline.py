@@ -1,4 +1,4 @@
-"""`Pipeline`: a trained model with all that sampling from it takes: process, codec, sampler, facts of its data.
+"""`Pipeline`: a trained model with all that sampling from it takes: process, codec, sampler, readers, facts of its data.
 
 Sample number i of a seed is always the same, whatever the batch it is made in. Shapes: n samples, b batch, data (b,
 ...) in the data's own range, state (b, *s) what the process moves.
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from frisket.codecs.base import CodecConfig, Spec
+from frisket.codecs.readers import Reader
 from frisket.core.condition import Condition
 from frisket.core.errors import FrisketError, check
 from frisket.core.step import Step
@@ -32,15 +33,18 @@ from frisket.sampling.scales import Constant
 
 class Pipeline:
     """model: a built backbone (an nn.Module with `config`). codec: its config; built here. others: further models that
-    the sampler's guidance names; they are not saved."""
+    the sampler's guidance names; they are not saved. reads: how conditions that are not raw in the data are encoded
+    (captions), by the names that the model reads them under; saved with the pipeline."""
 
     def __init__(
         self, model: nn.Module, process: Process, codec: CodecConfig, sampler: Sampler, info: Info,
-        others: Mapping[str, nn.Module] | None = None,
+        others: Mapping[str, nn.Module] | None = None, reads: Mapping[str, Reader] | None = None,
     ):  # fmt: skip
         self.model, self.process, self.codec, self.sampler, self.info = model, process, codec, sampler, info
         self.coder = codec.build()
         self.others = dict(others or {})
+        self.reads = dict(reads or {})
+        self.readers = {name: reader.build(info) for name, reader in self.reads.items()}
 
     @property
     def device(self) -> torch.device:
@@ -53,7 +57,7 @@ class Pipeline:
 
     def to(self, device: torch.device | str) -> Pipeline:
         """Move the models, in place."""
-        for module in (self.model, self.coder, *self.others.values()):
+        for module in (self.model, self.coder, *self.others.values(), *self.readers.values()):
             if isinstance(module, nn.Module):
                 module.to(device)
         return self
@@ -66,7 +70,8 @@ class Pipeline:
 
         steps, guidance: in place of the sampler's own; a number is the scale. batch: how many at a time; it changes no
         sample. first: the number of the first sample (the samples of first=0, n=8 are those of n=4 and first=4, n=4).
-        conditions: by name, a class number or name for all, a list or tensor for each, None for the model's null.
+        conditions: by name, a class number, class name or text for all, a list or tensor for each, None for the model's
+        null.
         Raises `FrisketError` before any work on a condition that does not fit.
         """
         check(n >= 1, "n", n, "at least 1")
@@ -80,9 +85,11 @@ class Pipeline:
         return _joined(parts)
 
     def in_turn(self, n: int, first: int = 0) -> dict[str, Any]:
-        """Conditions for n samples of a class-conditional model: the classes in turn, from sample number `first`."""
+        """Conditions for n samples when none is asked for: the classes in turn, from sample number `first`, and the null
+        of what is read as text or the like."""
         counts = class_counts(self.model, self.info)
-        return {name: torch.arange(first, first + n) % count for name, count in counts.items()}
+        turns = {name: torch.arange(first, first + n) % count for name, count in counts.items()}
+        return turns | dict.fromkeys(self.reads)
 
     def snapshots(
         self, n: int, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
@@ -176,7 +183,8 @@ class Pipeline:
         return replace(sampler, corrections=(*sampler.corrections, own))
 
     def _conditions(self, values: Mapping[str, Any], n: int) -> Condition | None:
-        return read_conditions(values, n, class_counts(self.model, self.info), self.info, self.device)
+        counts = class_counts(self.model, self.info)
+        return read_conditions(values, n, counts, self.info, self.device, self.readers)
 
     def _batches(self, n: int, batch: int, first: int) -> Iterator[tuple[Tensor, slice]]:
         for low in range(0, n, batch):
