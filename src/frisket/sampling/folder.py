@@ -2,7 +2,8 @@
 registered names, weights are safetensors.
 
 config.json: {"format": "frisket/1", "version", "model", "edits", "process", "codec", "sampler", "info"} and, where
-conditions have readers, "reads". A codec with weights adds codec.safetensors, readers with weights reads.safetensors.
+conditions have readers, "reads". A codec with weights adds codec.safetensors, readers with weights reads.safetensors,
+earlier stages a folder "stages" with a pipeline's folder for each.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from frisket.sampling.pipeline import Pipeline
 
 FORMAT = "frisket/1"
-FILES = ("config.json", "model.safetensors", "codec.safetensors", "reads.safetensors", "README.md")
+FILES = ("config.json", "model.safetensors", "codec.safetensors", "reads.safetensors", "stages", "README.md")
 KINDS = {
     "model": BackboneConfig,
     "edits": tuple[Edit, ...],
@@ -62,6 +63,8 @@ def save(pipeline: Pipeline, folder: Path, weights: Mapping[str, Tensor] | None)
         readers = nn.ModuleDict(pipeline.readers).state_dict()
         if readers:
             save_tensors(aside / "reads.safetensors", readers, {"format": "pt"})
+        for name, stage in pipeline.stages.items():
+            save(stage, aside / "stages" / name, None)
         (aside / "README.md").write_text(card(config, sum(v.numel() for v in tensors.values())))
     return folder
 
@@ -106,7 +109,9 @@ def load(cls: type[Pipeline], source: str | Path) -> Pipeline:
     except (RuntimeError, OverflowError) as error:  # sizes below 0, or beyond any memory
         raise FrisketError(f"{folder / 'config.json'}: the model cannot be built: {_first_line(error)}") from None
     _fill(model, folder / "model.safetensors")
-    pipeline = cls(model.eval(), parts["process"], parts["codec"], parts["sampler"], info, reads=reads)
+    held = sorted(p for p in (folder / "stages").iterdir()) if (folder / "stages").is_dir() else []
+    stages = {place.name: load(cls, place) for place in held}
+    pipeline = cls(model.eval(), parts["process"], parts["codec"], parts["sampler"], info, reads=reads, stages=stages)
     if isinstance(pipeline.coder, nn.Module):
         _fill(pipeline.coder, folder / "codec.safetensors")
     readers = nn.ModuleDict(pipeline.readers)
@@ -151,7 +156,7 @@ def _download(repo: str) -> Path:
     if repo.count("/") != 1 or repo.startswith((".", "/", "~")):
         raise FrisketError(f"{repo} is neither a folder nor a hub repository 'owner/name'")
     try:
-        return Path(snapshot_download(repo, allow_patterns=["config.json", "*.safetensors", "README.md"]))
+        return Path(snapshot_download(repo, allow_patterns=["*config.json", "*.safetensors", "README.md"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise FrisketError(f"{repo} is no folder here and could not be downloaded: {_first_line(error)}") from None
 

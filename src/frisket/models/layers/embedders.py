@@ -85,6 +85,11 @@ class TextIds:
     length: int = 64
     pad: int | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one raw value."""
+        return (self.length,)
+
     def fit(self, spec: Spec, pad: int | None) -> TextIds:
         """A copy for ids as a reader gives them. Raises `FrisketError` on anything but rows of ids."""
         rows = spec.kind == "ids" and len(spec.shape) == 1
