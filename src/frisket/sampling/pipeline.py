@@ -124,8 +124,9 @@ class Pipeline:
         """Repaint x (b, c, *grid), in the data's range, where `mask` is True; elsewhere x comes back bit for bit.
 
         mask: broadcastable to x with its batch. Where the state is coarser than the data, a cell is known if no part of
-        it is repainted. Earlier stages edit with the same mask. If the sampler has no correction for it, the known is imposed with fresh noise at each move
-        (continuous states) or clean (ids). Raises `FrisketError` if x or mask does not fit.
+        it is repainted. Earlier stages edit with the same mask. If the sampler has no correction for it, the known is
+        imposed with fresh noise at each move (continuous states) or clean (ids). Raises `FrisketError` if x or mask
+        does not fit.
         """
         where = _mask_of(mask, x)
         sampler = self._imposing(self._sampler(steps, guidance))

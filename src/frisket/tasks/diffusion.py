@@ -52,9 +52,9 @@ class Diffusion:
             check(0 <= value <= 1, f"task.{name}", value, "a probability")
         check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
 
-    def build(self, pipeline: Pipeline) -> DiffusionTask:
+    def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> DiffusionTask:
         """The task that trains the pipeline's model, previews with its sampler and saves it whole. Conditions that are
-        not raw in the batch (captions) go through the pipeline's readers."""
+        not raw in the batch (captions) go through the pipeline's readers. It needs no further pipeline."""
         return DiffusionTask(self, pipeline)
 
 
@@ -112,8 +112,9 @@ class DiffusionTask(nn.Module):
         condition is dropped."""
         counts = class_counts(self.model, self.pipeline.info)
         turns: dict[str, Any] = {
-            name: [i % counts[name] for i in range(n)] if name in counts else None for name in self.reads
-        }
+            name: [i % counts[name] for i in range(n)] if name in counts else None
+            for name in self.reads if name not in self.pipeline.stages
+        }  # fmt: skip
         return self.pipeline.sample(n, seed=step.seed, **turns)
 
     def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
