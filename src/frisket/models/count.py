@@ -26,20 +26,26 @@ def count_macs(
 ) -> int:
     """Multiply-accumulates of one forward pass for one state of `shape` (batch left out), of matrix products only.
 
-    Runs on a meta copy, so the model may have any size. `cond`: example values, one row each; a model that reads class
-    ids only needs none. dtype: of the state; float32, or int64 for a network that reads ids.
+    Runs on a meta copy, so the model may have any size. `cond`: example values, one row each; class ids, and ids whose
+    embedder states its `shape`, need none. dtype: of the state; float32, or int64 for a network that reads ids.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
     ghost = copy.deepcopy(model).to("meta")
     reads_ids = isinstance(getattr(getattr(model, "input", None), "table", None), nn.Embedding)
     x = torch.empty((1, *shape), dtype=dtype or (torch.int64 if reads_ids else torch.float32), device="meta")
-    values = {name: torch.zeros(1, dtype=torch.int64) for name in getattr(getattr(model, "doors", None), "ways", {})}
-    values |= dict(cond or {})
+    values = _examples(model) | dict(cond or {})
     given = Condition({name: value.to("meta") for name, value in values.items()})
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         ghost(x, torch.empty(1, device="meta"), given if values else None)
     return counter.get_total_flops() // 2
+
+
+def _examples(model: nn.Module) -> dict[str, Tensor]:
+    """Ids 0 for every condition that the model reads, in the shape of one value."""
+    shapes = {d.name: getattr(d.embedder, "shape", ()) for d in getattr(getattr(model, "config", None), "doors", ())}
+    names = getattr(getattr(model, "doors", None), "ways", {})
+    return {name: torch.zeros(1, *shapes.get(name, ()), dtype=torch.int64) for name in names}
 
 
 def parameters_of_size(config: BackboneConfig) -> int:

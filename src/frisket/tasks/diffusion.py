@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from frisket.codecs.base import Codec
+from frisket.codecs.readers import encoded_batch
 from frisket.core.condition import Condition, Output
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
@@ -51,14 +52,10 @@ class Diffusion:
             check(0 <= value <= 1, f"task.{name}", value, "a probability")
         check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
 
-    def build(
-        self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None, *,
-        readers: Mapping[str, tuple[str, Codec]] | None = None,
-    ) -> DiffusionTask:  # fmt: skip
-        """The task that trains the pipeline's model, previews with its sampler and saves it whole. It needs no further
-        pipeline. readers: for a condition that is not raw in the batch, the batch's name for it and the codec that
-        encodes it (a caption's words)."""
-        return DiffusionTask(self, pipeline, readers)
+    def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> DiffusionTask:
+        """The task that trains the pipeline's model, previews with its sampler and saves it whole. Conditions that are
+        not raw in the batch (captions) go through the pipeline's readers. It needs no further pipeline."""
+        return DiffusionTask(self, pipeline)
 
 
 class DiffusionTask(nn.Module):
@@ -67,13 +64,13 @@ class DiffusionTask(nn.Module):
     Objectives' own weights learn with the model; a codec with weights is moved with the task, but neither learns nor is
     saved with it."""
 
-    def __init__(self, config: Diffusion, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None):
+    def __init__(self, config: Diffusion, pipeline: Pipeline):
         super().__init__()
         self.config, self.pipeline = config, pipeline
         self.model: nn.Module = pipeline.model
         self.process: Process = pipeline.process
         self.codec: Codec = pipeline.coder
-        self.readers = dict(readers or {})
+        self.readers = nn.ModuleDict(pipeline.readers)
         self.reads = conditions_of(self.model)
         for name in (*self.readers, *config.drops):
             if name not in self.reads:
@@ -82,7 +79,7 @@ class DiffusionTask(nn.Module):
                 )
         self.objectives: list[Objective] = [o.build(self.model) for o in config.objectives]
         self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
-        self.fixed = ("codec",)
+        self.fixed = ("codec", "readers")
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         return self.loss(batch, step)
@@ -115,8 +112,9 @@ class DiffusionTask(nn.Module):
         condition is dropped."""
         counts = class_counts(self.model, self.pipeline.info)
         turns: dict[str, Any] = {
-            name: [i % counts[name] for i in range(n)] if name in counts else None for name in self.reads
-        }
+            name: [i % counts[name] for i in range(n)] if name in counts else None
+            for name in self.reads if name not in self.pipeline.stages
+        }  # fmt: skip
         return self.pipeline.sample(n, seed=step.seed, **turns)
 
     def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
@@ -157,10 +155,7 @@ class DiffusionTask(nn.Module):
     def _value(self, name: str, batch: Batch, step: Step, known: Known | None) -> Tensor:
         if name == "known" and known is not None:
             return known.where.float()
-        key, codec = self.readers.get(name, (name, None))
-        if key not in batch:
-            raise FrisketError(f"the model reads {name!r}, but the data offers {', '.join(sorted(batch))}")
-        return batch[key] if codec is None else codec.encode(batch[key]).to(step.sample.device)
+        return encoded_batch(batch, name, self.pipeline.readers).to(step.sample.device)
 
     def predict(self, corrupted: Corrupted, cond: Condition | None, step: Step) -> tuple[Output, dict[str, Any]]:
         """The model's output, and what the sites that objectives ask for returned."""
