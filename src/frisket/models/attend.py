@@ -72,6 +72,8 @@ def _sdpa(
     q: Tensor, k: Tensor, v: Tensor, q_tags: Tags, k_tags: Tags, mask: AttentionMask, bias: Tensor | None
 ) -> Tensor:
     bias = None if bias is None else bias.to(q.dtype)
+    if bias is not None and bias.ndim == 3:
+        bias = bias.unsqueeze(0)  # with fewer axes another, slower kernel is chosen
     if isinstance(mask, All) and k_tags.valid is None:
         return scaled_dot_product_attention(q, k, v, attn_mask=bias)
     low = lower(mask, q_tags, k_tags, len(q), q.device)
