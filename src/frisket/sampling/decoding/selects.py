@@ -18,6 +18,7 @@ from torch import Tensor
 from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.core.step import Step
+from frisket.sampling.decoding.orders import Proposed
 
 CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
 CITE_THRESHOLD = (
@@ -59,9 +60,9 @@ class Select(Protocol):
         ...
 
     def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
+        self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed
     ) -> Bool[Tensor, "r n"]:
-        """What is revealed. scores: -inf where not hidden. confidence: probability of the proposed id."""
+        """What is revealed. scores: -inf where not hidden. proposed: what the orders saw."""
         ...
 
 
@@ -122,7 +123,7 @@ class Budget:
         return self._count(hidden) > 0
 
     def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
+        self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed
     ) -> Bool[Tensor, "r n"]:
         return top(scores, self._count(hidden)) & hidden.now
 
@@ -146,10 +147,10 @@ class Threshold:
         return hidden.now.any(1)
 
     def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
+        self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed
     ) -> Bool[Tensor, "r n"]:
         forced = top(scores, torch.full_like(hidden.first, self.least).to(torch.int64))
-        return hidden.now & ((confidence >= self.threshold) | forced)
+        return hidden.now & ((proposed.confidence().exp() >= self.threshold) | forced)
 
 
 @register("select/bernoulli", cite=CITE_MDLM)
@@ -170,6 +171,6 @@ class Bernoulli:
         return self._chosen(hidden).any(1)
 
     def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
+        self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed
     ) -> Bool[Tensor, "r n"]:
         return self._chosen(hidden)
