@@ -86,13 +86,15 @@ class Pipeline:
 
     def snapshots(
         self, n: int, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
-        first: int = 0, **conditions: Any,
+        first: int = 0, known: Known | None = None, **conditions: Any,
     ) -> Iterator[Snapshot]:  # fmt: skip
-        """The run of `sample` for one batch of n, move by move; states are decoded with `decode`."""
+        """The run of `sample`, or with `known` of `complete`, for one batch of n, move by move; states are decoded with
+        `decode`."""
         check(n >= 1, "n", n, "at least 1")
         sampler, cond = self._sampler(steps, guidance), self._conditions(conditions, n)
+        sampler = sampler if known is None else self._imposing(sampler)
         ids = torch.arange(first, first + n, device=self.device)
-        return self._run(sampler, Step(seed=seed, sample=ids), cond, None)
+        return self._run(sampler, Step(seed=seed, sample=ids), cond, None if known is None else known.to(self.device))
 
     def edit(
         self, x: Tensor, mask: Tensor, *, seed: int = 0, steps: int | None = None,

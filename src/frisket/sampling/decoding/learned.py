@@ -18,6 +18,7 @@ from torch import Tensor
 
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
+from frisket.core.step import Step
 from frisket.sampling.decoding.orders import Proposed
 from frisket.sampling.decoding.selects import Hidden, top
 
@@ -60,13 +61,13 @@ class Chance:
         return hidden.now.any(1)
 
     def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
-        drawn = self.fallen(hidden, scores)
+        drawn = self.fallen(hidden.now, scores, hidden.step)
         forced = top(scores, torch.ones(len(scores), dtype=torch.int64, device=scores.device))
         return hidden.now & torch.where(drawn.any(1, keepdim=True), drawn, forced)
 
-    def fallen(self, hidden: Hidden, scores: Float[Tensor, "r n"]) -> Bool[Tensor, "r n"]:
-        """What its own draw reveals; none in rows where the best one has to be forced."""
+    def fallen(self, now: Bool[Tensor, "r n"], scores: Float[Tensor, "r n"], step: Step) -> Bool[Tensor, "r n"]:
+        """What its own draw reveals of the hidden places `now`; none in rows where the best one has to be forced."""
         if self.temperature == 0:
-            return hidden.now & (scores > 0)
-        u = hidden.step.draw("decoder/select", (scores.shape[1],), "uniform")
-        return hidden.now & (u < torch.sigmoid(scores / self.temperature))
+            return now & (scores > 0)
+        u = step.draw("decoder/select", (scores.shape[1],), "uniform")
+        return now & (u < torch.sigmoid(scores / self.temperature))
