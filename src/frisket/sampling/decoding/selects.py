@@ -59,9 +59,7 @@ class Select(Protocol):
         """Which rows reveal anything in this move; the others need no forward."""
         ...
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed
-    ) -> Bool[Tensor, "r n"]:
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
         """What is revealed. scores: -inf where not hidden. proposed: what the orders saw."""
         ...
 
@@ -122,9 +120,7 @@ class Budget:
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
         return self._count(hidden) > 0
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed
-    ) -> Bool[Tensor, "r n"]:
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
         return top(scores, self._count(hidden)) & hidden.now
 
 
@@ -146,9 +142,7 @@ class Threshold:
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
         return hidden.now.any(1)
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed
-    ) -> Bool[Tensor, "r n"]:
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
         forced = top(scores, torch.full_like(hidden.first, self.least).to(torch.int64))
         return hidden.now & ((proposed.confidence().exp() >= self.threshold) | forced)
 
@@ -170,7 +164,5 @@ class Bernoulli:
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
         return self._chosen(hidden).any(1)
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed
-    ) -> Bool[Tensor, "r n"]:
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
         return self._chosen(hidden)
