@@ -105,19 +105,20 @@ class Pipeline:
 
     def snapshots(
         self, n: int, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
-        caches: Sequence[Aid] | None = None, first: int = 0, negative: Mapping[str, Any] | None = None,
-        **conditions: Any,
+        caches: Sequence[Aid] | None = None, first: int = 0, known: Known | None = None,
+        negative: Mapping[str, Any] | None = None, **conditions: Any,
     ) -> Iterator[Snapshot]:  # fmt: skip
-        """The run of `sample` for one batch of n, move by move; states are decoded with `decode`. Earlier stages are
-        run to their end first."""
+        """The run of `sample`, or with `known` of `complete`, for one batch of n, move by move; states are decoded with
+        `decode`. Earlier stages are run to their end first."""
         check(n >= 1, "n", n, "at least 1")
         sampler = self._sampler(steps, guidance, caches)
+        sampler = sampler if known is None else self._imposing(sampler)
         conditions = self._staged(conditions, lambda stage, own: stage.sample(
             n, seed=seed, batch=n, first=first, negative=_among(negative, own), **own
         ))  # fmt: skip
         cond = self._conditions(conditions, n, negative)
         ids = torch.arange(first, first + n, device=self.device)
-        return self._run(sampler, Step(seed=seed, sample=ids), cond, None)
+        return self._run(sampler, Step(seed=seed, sample=ids), cond, None if known is None else known.to(self.device))
 
     def edit(
         self, x: Tensor, mask: Tensor, *, seed: int = 0, steps: int | None = None,
