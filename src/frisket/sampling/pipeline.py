@@ -31,14 +31,19 @@ from frisket.sampling.scales import Constant
 
 
 class Pipeline:
-    """model: a built backbone (an nn.Module with `config`). codec: its config; built here. others: further models that
-    the sampler's guidance names; they are not saved."""
+    """model: a built backbone (an nn.Module with `config`). codec: its config; built here. process, sampler: None for a
+    model that makes no samples (see `Segmenter`). others: further models that the sampler's guidance names; they are not
+    saved."""
+
+    process: Process
+    sampler: Sampler
 
     def __init__(
-        self, model: nn.Module, process: Process, codec: CodecConfig, sampler: Sampler, info: Info,
+        self, model: nn.Module, process: Process | None, codec: CodecConfig, sampler: Sampler | None, info: Info,
         others: Mapping[str, nn.Module] | None = None,
     ):  # fmt: skip
-        self.model, self.process, self.codec, self.sampler, self.info = model, process, codec, sampler, info
+        self.model, self.codec, self.info = model, codec, info
+        self.process, self.sampler = process, sampler  # type: ignore[assignment]
         self.coder = codec.build()
         self.others = dict(others or {})
 
@@ -158,6 +163,8 @@ class Pipeline:
         return push(self, repo, private, message)
 
     def _sampler(self, steps: int | None, guidance: float | Guidance | None) -> Sampler:
+        if self.process is None or self.sampler is None:
+            raise FrisketError("this pipeline makes no samples: it has no process, or no sampler")
         sampler = self.sampler if steps is None else replace(self.sampler, steps=steps)
         if guidance is None:
             return sampler
