@@ -39,11 +39,13 @@ class Segmenter:
         if not hasattr(config, "stuff") or not hasattr(config, "classes"):
             raise FrisketError(f"a segmenter needs a model that names masks; {type(pipeline.model).__name__} does not")
         self.pipeline, self.stuff, self.classes = pipeline, tuple(config.stuff), int(config.classes)
+        self.merge = Merge(score=config.score, overlap=config.overlap)
 
     def segment(
         self, images: Float[Tensor, "b c h w"], *, merge: Merge | None = None, most: int = 100, batch: int = 32
     ) -> Segmented:
-        """The segments of images in the data's range. merge: what the panoptic map keeps. most: instances an image at
+        """The segments of images in the data's range. merge: what the panoptic map keeps, in place of
+        the model's own. most: instances an image at
         most. batch: how many images at a time; it changes nothing. Raises `FrisketError` on sides that do not divide by
         the model's coarsest stride."""
         check(images.ndim == 4 and len(images) >= 1, "images.shape", tuple(images.shape), "(b, c, h, w), b at least 1")
@@ -54,7 +56,7 @@ class Segmenter:
             classes, masks = self.logits(part)
             semantic.append(semantic_scores(classes, masks).argmax(1).cpu())
             for one, drawn in zip(classes, masks, strict=True):
-                maps.append(merge_panoptic(one, drawn, stuff=self.stuff, merge=merge))
+                maps.append(merge_panoptic(one, drawn, stuff=self.stuff, merge=merge or self.merge))
                 found = read_instances(one, drawn, stuff=self.stuff, most=most)
                 instances.append(Instances(found.classes.cpu(), found.scores.cpu(), found.masks.cpu()))
         panoptic = Panoptic(*(torch.stack([getattr(m, n) for m in maps]).cpu() for n in ("classes", "segments")))

@@ -80,11 +80,9 @@ def read_instances(
 
 
 def merge_panoptic(
-    classes: Float[Tensor, "q k"], masks: Float[Tensor, "q h w"], *, stuff: Sequence[int] = (),
-    merge: Merge | None = None,
-) -> Panoptic:  # fmt: skip
-    """One image's panoptic map from logits."""
-    merge = merge or Merge()
+    classes: Float[Tensor, "q k"], masks: Float[Tensor, "q h w"], *, merge: Merge, stuff: Sequence[int] = ()
+) -> Panoptic:
+    """One image's panoptic map from logits. stuff: classes that are not countable."""
     scores, named = classes.float().softmax(-1).max(-1)
     sure = (named != classes.shape[-1] - 1) & (scores > merge.score)
     scores, named, chances = scores[sure], named[sure], masks[sure].sigmoid()

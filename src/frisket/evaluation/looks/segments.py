@@ -6,7 +6,7 @@ Shapes: b images, h height, w width.
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from frisket.evaluation.report import Section, Table
 from frisket.evaluation.scores.segments import SegmentScore, test_batches, things
 from frisket.sampling.pipeline import Pipeline
 from frisket.sampling.segmenter import Segmented, Segmenter
-from frisket.sampling.segments import Merge
 
 MEANINGS = {
     "pq": "panoptic quality", "sq": "how well found segments are drawn", "rq": "how well segments are found",
@@ -40,7 +39,6 @@ class SegmentLook:
 
     count: int = 10
     score: float = 0.5
-    merge: Merge = field(default_factory=Merge)
 
     def __post_init__(self):
         check(self.count >= 1, "look.count", self.count, "1 or more")
@@ -49,7 +47,7 @@ class SegmentLook:
         """Raises `FrisketError` as the score does."""
         segmenter, batch = Segmenter(pipeline), test_batches(data, self.count)[0]
         x = batch["x"][: self.count]
-        found = segmenter.segment(x, merge=self.merge)
+        found = segmenter.segment(x)
         rows = overlays(x, batch, found, segmenter.stuff, self.score)
         save_tensors(folder / "shown.safetensors", {
             "images": x, "semantic": found.semantic, "panoptic_classes": found.panoptic.classes,
@@ -57,7 +55,7 @@ class SegmentLook:
         })  # fmt: skip
         figure = image_table(rows, caption="Colours name classes in both rows of a pair; white lines part segments.")
         text = "Held-out images, what is in them, and what the model finds. Grey: nothing sure was found."
-        scores = SegmentScore(merge=self.merge).take(pipeline, data, n, 0)
+        scores = SegmentScore().take(pipeline, data, n, 0)
         cells = tuple((name, number(value), MEANINGS[name]) for name, value in scores.items())
         table = Table(columns=("measure", "value", "what it is"), rows=cells, right=(1,), note=f"{n} held-out images.")
         return [

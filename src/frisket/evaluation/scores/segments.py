@@ -5,7 +5,7 @@ Shapes: b images, h height, w width, k classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -20,7 +20,6 @@ from frisket.evaluation.metrics.mean_iou import confusion, mean_iou
 from frisket.evaluation.metrics.panoptic_quality import Tally, tally
 from frisket.sampling.pipeline import Pipeline
 from frisket.sampling.segmenter import Segmenter
-from frisket.sampling.segments import Merge
 
 CHUNK = 64
 
@@ -29,10 +28,9 @@ CHUNK = 64
 @dataclass(frozen=True, kw_only=True)
 class SegmentScore:
     """On the first n test images: "pq", "sq", "rq" of the panoptic map, "ap", "ap50" of the instances of countable
-    classes, "miou" of the semantic map; all in [0, 1], higher is better. merge: what the panoptic map keeps."""
+    classes, "miou" of the semantic map; all in [0, 1], higher is better."""
 
     gives: ClassVar[tuple[str, ...]] = ("pq", "sq", "rq", "ap", "ap50", "miou")
-    merge: Merge = field(default_factory=Merge)
 
     def take(self, pipeline: Pipeline, data: Data, n: int, seed: int) -> dict[str, float]:
         """The six numbers; nothing is random, so `seed` is not read. Raises `FrisketError` on a pipeline that holds no
@@ -41,7 +39,7 @@ class SegmentScore:
         total, counts = Tally.empty(segmenter.classes), torch.zeros(segmenter.classes, segmenter.classes).long()
         images: list[Any] = []
         for batch in test_batches(data, n):
-            found = segmenter.segment(batch["x"], merge=self.merge)
+            found = segmenter.segment(batch["x"])
             truth, numbers = batch["semantic"], batch["instances"]
             counts += confusion(found.semantic, truth, segmenter.classes)
             for i, own in enumerate(found.instances):

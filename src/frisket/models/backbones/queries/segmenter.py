@@ -40,7 +40,8 @@ class QuerySegmenter:
     """classes: how many, countable or not; further class ids mean no object. stuff: those classes that are not
     countable (ground, sky), of which an image has one segment at most. queries: the most segments an image can have.
     layers: of the query decoder. hidden: width of its feed-forward parts over the width. project: a convolution before
-    each map it reads. channels: of the image."""
+    each map it reads. channels: of the image. score, overlap: how a panoptic map is read from its predictions, unless a
+    call says otherwise (`frisket.sampling.segments.Merge`)."""
 
     classes: int = 21
     stuff: tuple[int, ...] = (0,)
@@ -51,6 +52,8 @@ class QuerySegmenter:
     hidden: float = 4.0
     project: bool = False
     channels: int = 3
+    score: float = 0.8
+    overlap: float = 0.8
     trunk: Trunk = Residual()
     pixels: PixelDecoder = Deformable()
     focus: Focus = Predicted()
@@ -60,6 +63,8 @@ class QuerySegmenter:
         check(all(0 <= k < self.classes for k in self.stuff), "model.stuff", self.stuff, f"in 0..{self.classes - 1}")
         check(self.queries >= 1, "model.queries", self.queries, "1 or more")
         check(self.layers >= 1, "model.layers", self.layers, "1 or more")
+        check(0 <= self.score <= 1, "model.score", self.score, "between 0 and 1")
+        check(0 <= self.overlap <= 1, "model.overlap", self.overlap, "between 0 and 1")
         fits = self.heads >= 1 and self.width % self.heads == 0
         check(fits, "model.heads", self.heads, f"a divisor of the width {self.width}")
 
