@@ -33,17 +33,22 @@ from frisket.sampling.scales import Constant
 
 
 class Pipeline:
-    """model: a built backbone (an nn.Module with `config`). codec: its config; built here. others: further models that
-    the sampler's guidance names; they are not saved. reads: how conditions that are not raw in the data are encoded
+    """model: a built backbone (an nn.Module with `config`). codec: its config; built here. process, sampler: None for a
+    model that makes no samples (see `Segmenter`). others: further models that the sampler's guidance names; they are not
+    saved. reads: how conditions that are not raw in the data are encoded
     (captions), by the names that the model reads them under; saved with the pipeline. stages: pipelines that make a
     condition which is not given (the low-resolution image of a super-resolution model), by its name; saved too."""
 
+    process: Process
+    sampler: Sampler
+
     def __init__(
-        self, model: nn.Module, process: Process, codec: CodecConfig, sampler: Sampler, info: Info,
+        self, model: nn.Module, process: Process | None, codec: CodecConfig, sampler: Sampler | None, info: Info,
         others: Mapping[str, nn.Module] | None = None, reads: Mapping[str, Reader] | None = None,
         stages: Mapping[str, Pipeline] | None = None,
     ):  # fmt: skip
-        self.model, self.process, self.codec, self.sampler, self.info = model, process, codec, sampler, info
+        self.model, self.codec, self.info = model, codec, info
+        self.process, self.sampler = process, sampler  # type: ignore[assignment]
         self.coder = codec.build()
         self.others = dict(others or {})
         self.reads = dict(reads or {})
@@ -211,6 +216,8 @@ class Pipeline:
     def _sampler(
         self, steps: int | None, guidance: float | Guidance | None, caches: Sequence[Aid] | None = None
     ) -> Sampler:
+        if self.process is None or self.sampler is None:
+            raise FrisketError("this pipeline makes no samples: it has no process, or no sampler")
         sampler = self.sampler if steps is None else replace(self.sampler, steps=steps)
         sampler = sampler if caches is None else replace(sampler, caches=tuple(caches))
         if guidance is None:
