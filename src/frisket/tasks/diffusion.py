@@ -92,12 +92,7 @@ class DiffusionTask(nn.Module):
 
         Raises `FrisketError` if the batch lacks a condition that the model reads, or two terms share a name.
         """
-        x0 = self.encode(batch, step)
-        t = self.process.times(self.uniform(step))
-        noise = self.process.noise(tuple(x0.shape[1:]), step)
-        known = self.make_known(x0, batch, step)
-        corrupted = self.process.corrupt(x0, t, noise, known)
-        cond = self.conditions(batch, step, known)
+        corrupted, cond = self.corrupt(batch, step)
         output, taps = self.predict(corrupted, cond, step)
         terms = dict(self.process.loss(output, corrupted, batch.get("valid")))
         seen = Pass(batch, step, self.process, self.codec, self.model, cond, corrupted, output, taps)
@@ -120,6 +115,14 @@ class DiffusionTask(nn.Module):
         """The pipeline with these weights (named as in this task), to be loaded by `Pipeline.from_pretrained`."""
         own = {n.removeprefix("model."): v for n, v in weights.items() if n.startswith("model.")}
         self.pipeline.save_pretrained(folder, own)
+
+    def corrupt(self, batch: Batch, step: Step) -> tuple[Corrupted, Condition | None]:
+        """The batch's states as the network will see them, and the conditions it is given."""
+        x0 = self.encode(batch, step)
+        t = self.process.times(self.uniform(step))
+        noise = self.process.noise(tuple(x0.shape[1:]), step)
+        known = self.make_known(x0, batch, step)
+        return self.process.corrupt(x0, t, noise, known), self.conditions(batch, step, known)
 
     def encode(self, batch: Batch, step: Step) -> Tensor:
         """The clean state; a codec that says `stochastic` is given a draw for its posterior. No gradient."""
