@@ -56,6 +56,11 @@ class DepthSearch:
         check(self.rank >= 0, "task.rank", self.rank, "0 or more")
         check(not self.diffusion.objectives, "task.diffusion.objectives", self.diffusion.objectives, "empty here")
 
+    def step_macs(self, experiment: Any, forward: int) -> float:
+        """Multiply-accumulates of one training step for a sample: no weight of the model gets a gradient, and those of
+        the update are not counted."""
+        return 2.0 * forward
+
     def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> DepthSearchTask:
         """Raises `FrisketError` unless the groups hold as many blocks as the model has."""
         check_groups(self.groups, len(blocks_of(pipeline.model)))

@@ -52,6 +52,11 @@ class Distillation:
         check(self.outliers > 0, "task.outliers", self.outliers, "above 0")
         check(not self.diffusion.objectives, "task.diffusion.objectives", self.diffusion.objectives, "empty here")
 
+    def step_macs(self, experiment: Any, forward: int) -> float:
+        """Multiply-accumulates of one training step for a sample: the student forward and backward, the teacher
+        forward; the student is counted as large as its config, before any edit."""
+        return 4.0 * forward
+
     def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> DistillationTask:
         """The task that trains the pipeline's model. Raises `FrisketError` without a teacher, and on one that was
         trained under another process."""
