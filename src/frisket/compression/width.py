@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,6 +21,7 @@ from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.models.init import ZEROS, parameter
 from frisket.models.layers.base import BranchCall
+from frisket.models.layers.positions import RelativeBias
 from frisket.models.numbering import blocks_of
 from frisket.models.tokens import Tokens
 
@@ -78,6 +80,8 @@ class RemoveUnits:
         for cut in self.cuts:
             check(cut.site in have, "cut.site", cut.site, f"one of {', '.join(have) or 'none'}")
             check(cut.of == have[cut.site], "cut.of", cut.of, f"{have[cut.site]}, the units of {cut.site}")
+            if cut.removed and cut.parts[2] == "attend" and isinstance(_positions(model), RelativeBias):
+                raise FrisketError(f"{cut.site}: a relative bias has a column a head for all blocks; heads cannot go")
         for cut in self.cuts:
             if cut.removed:
                 _narrow(model, cut)
@@ -89,6 +93,10 @@ class RemoveUnits:
             own = {name: out.pop(name) for name in list(out) if name.startswith(cut.prefix)}
             out |= _carried(cut, own)
         return out
+
+
+def _positions(model: nn.Module) -> Any:
+    return getattr(getattr(model, "config", None), "positions", None)
 
 
 def units_of(model: nn.Module) -> dict[str, int]:
