@@ -98,17 +98,13 @@ class DiffusionTask(nn.Module):
 
         Raises `FrisketError` if the batch lacks a condition that the model reads, or two terms share a name.
         """
-        x0 = self.encode(batch, step)
-        return self.one_pass(x0, self.process.times(self.uniform(step)), batch, step, self.chooses)
+        corrupted, cond = self.corrupt(batch, step)
+        return self.one_pass(corrupted, cond, batch, step, self.chooses)
 
     def one_pass(
-        self, x0: Tensor, t: Float[Tensor, "b ..."], batch: Batch, step: Step, chooses: Mapping[str, Choose]
+        self, corrupted: Corrupted, cond: Condition | None, batch: Batch, step: Step, chooses: Mapping[str, Choose]
     ) -> dict[str, Tensor]:
-        """The terms of one forward of the model on x0 corrupted at t, spans shortened as `chooses` says."""
-        noise = self.process.noise(tuple(x0.shape[1:]), step)
-        known = self.make_known(x0, batch, step)
-        corrupted = self.process.corrupt(x0, t, noise, known)
-        cond = self.conditions(batch, step, known)
+        """The terms of one forward of the model on corrupted states, spans shortened as `chooses` says."""
         keep = self.keep(corrupted, chooses, step)
         output, taps = self.predict(corrupted, cond, step, keep)
         terms = dict(self.process.loss(output, corrupted, batch.get("valid")))
@@ -133,6 +129,14 @@ class DiffusionTask(nn.Module):
         """The pipeline with these weights (named as in this task), to be loaded by `Pipeline.from_pretrained`."""
         own = {n.removeprefix("model."): v for n, v in weights.items() if n.startswith("model.")}
         self.pipeline.save_pretrained(folder, own)
+
+    def corrupt(self, batch: Batch, step: Step) -> tuple[Corrupted, Condition | None]:
+        """The batch's states as the network will see them, and the conditions it is given."""
+        x0 = self.encode(batch, step)
+        t = self.process.times(self.uniform(step))
+        noise = self.process.noise(tuple(x0.shape[1:]), step)
+        known = self.make_known(x0, batch, step)
+        return self.process.corrupt(x0, t, noise, known), self.conditions(batch, step, known)
 
     def encode(self, batch: Batch, step: Step) -> Tensor:
         """The clean state; a codec that says `stochastic` is given a draw for its posterior. No gradient."""
