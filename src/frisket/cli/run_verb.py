@@ -12,7 +12,7 @@ import tyro
 
 from frisket.cli.options import apply, defaults_table, option_names, parse
 from frisket.data.base import parse_data
-from frisket.experiments.experiment import Experiment
+from frisket.experiments.experiment import Experiment, seeded
 from frisket.experiments.recipes import Recipe, load_recipe, recipe_names
 
 ABOUT = (
@@ -44,7 +44,7 @@ class Run:
 def chosen(options: Run, pairs: dict[str, str], recipe: Recipe) -> Experiment:
     """The recipe's experiment with the command line's data, seed and overrides."""
     experiment = recipe.experiment(options.size)
-    experiment = apply(experiment, {"training.seed": str(options.seed)}, [])
+    experiment = seeded(experiment, options.seed)
     if options.data:
         experiment = replace(experiment, data=parse_data(options.data))
     return apply(experiment, pairs, option_names(Run))

@@ -19,9 +19,12 @@ from frisket.core.config import digest, from_config, override, to_config
 from frisket.core.errors import FrisketError
 from frisket.core.files import read_json, write_json
 from frisket.core.registry import lookup
-from frisket.experiments.experiment import Experiment, Study, forward_macs
+from frisket.experiments.experiment import Experiment, Study, seeded, step_flops, train_flops
 from frisket.experiments.paper import parts_in
+from frisket.experiments.phases import levels
 from frisket.experiments.recipes import run_file
+from frisket.sampling.pipeline import Pipeline
+from frisket.training.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,23 +51,21 @@ def arms_of(experiment: Experiment, study: Study) -> dict[str, Experiment]:
 def equal_flops(arms: Mapping[str, Experiment]) -> dict[str, Experiment]:
     """The arms with steps scaled so that each spends the training FLOPs of the dearest one (to the nearest step)."""
     costs = {name: step_flops(arm) for name, arm in arms.items()}
-    most = max(costs[name] * arm.training.steps for name, arm in arms.items())
-    return {
-        name: replace(arm, training=replace(arm.training, steps=round(most / costs[name])))
-        for name, arm in arms.items()
-    }
-
-
-def step_flops(arm: Experiment) -> float:
-    """Floating-point operations of one training step: 2 a MAC, times 3 for forward and backward, times the batch."""
-    return 6.0 * forward_macs(arm) * arm.training.batch
+    most = max(train_flops(arm) for arm in arms.values())
+    scaled = {}
+    for name, arm in arms.items():
+        if arm.training is None:
+            raise FrisketError(f"arm {name} trains nothing, so no FLOPs can be held equal; choose another budget")
+        scaled[name] = replace(arm, training=replace(arm.training, steps=round(most / costs[name])))
+    return scaled
 
 
 def run_arms(
     arms: Mapping[str, Experiment], measures: Sequence[str], *, seeds: int, folder: Path, procs: int,
     say: Callable[[str], None] = print,
 ) -> list[ArmResult]:  # fmt: skip
-    """Train and measure every arm with seeds 0..seeds-1, `procs` at a time, one thread each. Stored results are reused.
+    """Train and measure every arm with seeds 0..seeds-1, `procs` at a time, one thread each. Stored results are reused;
+    phases that arms share are made first, once, in the folder "made" beside `folder`.
 
     Raises `FrisketError` naming the arm, the seed and the log of a process that failed; what others finished is kept.
     """
@@ -78,9 +79,13 @@ def run_arms(
         say(f"{name} seed {seed}: " + ", ".join(f"{k} {v:.4g}" for k, v in result["measures"].items()))
         return result
 
+    made = folder.parent / "made"
     pool = ThreadPoolExecutor(max_workers=max(1, procs))
     try:
         jobs = [job for job, place in places.items() if firsts[place] == job]
+        todo = [seeded(arms[name], seed) for name, seed in jobs if not (places[name, seed] / "result.json").is_file()]
+        for level in levels(todo, made):
+            list(pool.map(lambda item: _make(item[0], item[1], say), level.items()))
         found = dict(zip((places[job] for job in jobs), pool.map(work, jobs), strict=True))
     finally:
         pool.shutdown(cancel_futures=True)  # after a failure, what has begun ends and the rest does not begin
@@ -98,6 +103,19 @@ def _sources(config: Any) -> list[str]:
     modules = {lookup(name).__module__ for name in parts_in(config)}
     files = (getattr(sys.modules[m], "__file__", None) for m in modules if not m.startswith("frisket."))
     return sorted(str(Path(file).resolve()) for file in files if file)
+
+
+def _make(place: Path, phase: Experiment, say: Callable[[str], None]) -> None:
+    """One phase, in a process of its own."""
+    if (place / "model" / "config.json").is_file():
+        return
+    say(f"phase {phase.name}: {place}")
+    job = place.parent / f"{place.name}.job"
+    write_json(
+        job / "job.json", {"phase": to_config(phase), "made": str(place.parent), "sources": _sources(to_config(phase))}
+    )
+    if in_process_of_its_own(job):
+        raise FrisketError(f"phase {phase.name!r} failed; see {job / 'log.txt'}")
 
 
 def _run_one(name: str, arm: Experiment, measures: Sequence[str], seed: int, place: Path) -> dict[str, Any]:
@@ -121,31 +139,46 @@ def in_process_of_its_own(place: Path) -> int:
 
 
 def work_on(place: Path) -> None:
-    """Do the job stored in `place`: train, measure, write result.json. Runs in a process of its own."""
+    """Do the job stored in `place`: train, measure, write result.json; or make a phase. Runs in a process of its own."""
     import time
 
     from frisket.experiments.measures import take
+    from frisket.experiments.phases import flops_before, make
     from frisket.experiments.system import train
     from frisket.models.count import count_parameters
 
     job = read_json(place / "job.json")
     for source in job["sources"]:
         run_file(Path(source))
-    arm: Experiment = from_config(job["experiment"])
-    start = time.monotonic()
-    pipeline = train(arm, place / "run", seed=job["seed"], quiet=True)
+    if "phase" in job:
+        made = Path(job["made"])
+        make(from_config(job["phase"]), made, lambda phase, at: train(phase, at, quiet=True, made=made))
+        return
+    arm: Experiment = seeded(from_config(job["experiment"]), job["seed"])
+    made, start = place.parent.parent / "made", time.monotonic()
+    pipeline = train(arm, place / "run", quiet=True, made=made)
     trained = time.monotonic() - start
     measures = take(pipeline, arm.data, job["measures"], n=arm.n_samples)
-    training = arm.training
     cost = {
-        "steps": training.steps,
-        "samples": training.steps * training.batch,
-        "train_flops": step_flops(arm) * training.steps,
+        **({} if arm.training is None else _training_cost(arm, arm.training)),
+        "train_flops": train_flops(arm),
+        "flops_before": flops_before(arm, made),
         "parameters": count_parameters(pipeline.model),
-        "macs": forward_macs(arm),
+        "macs": macs_of(pipeline),
         "train_seconds": trained,
     }
     write_json(place / "result.json", {"measures": measures, "cost": cost})
+
+
+def _training_cost(arm: Experiment, training: Trainer) -> dict[str, float]:
+    return {"steps": training.steps, "samples": training.steps * training.batch}
+
+
+def macs_of(pipeline: Pipeline) -> int:
+    """Multiply-accumulates of one forward of a pipeline's model, edits and all, for one state; 0 without a model."""
+    from frisket.models.count import count_macs
+
+    return count_macs(pipeline.model, pipeline.spec.shape) if hasattr(pipeline.model, "config") else 0
 
 
 if __name__ == "__main__":

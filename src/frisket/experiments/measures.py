@@ -1,4 +1,4 @@
-"""What a study measures of a trained pipeline, by name: `loss`, `bits`, or any metric of its samples."""
+"""What a study measures of a trained pipeline, by name: `loss`, `bits`, a metric of its samples, or what a score gives."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from frisket.evaluation.evaluate import evaluate, measure_named
 from frisket.evaluation.features.pixels import PixelFeatures
 from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
+from frisket.evaluation.scores.base import score_measures, score_of
 from frisket.experiments.experiment import Experiment
 from frisket.sampling.pipeline import Pipeline
 
@@ -27,7 +28,7 @@ LEAST = 8  # real items
 
 def check_measures(wanted: Sequence[str]) -> None:
     """Raise `FrisketError` with the nearest name on a measure that does not exist."""
-    accepted = [*OWN, *(n.removeprefix("measure/") for n in names("measure"))]
+    accepted = [*OWN, *(n.removeprefix("measure/") for n in names("measure")), *score_measures()]
     for name in wanted:
         if name not in accepted:
             raise unknown("measure", name, accepted)
@@ -38,6 +39,10 @@ def check_measurable(experiment: Experiment, wanted: Sequence[str]) -> None:
     check_measures(wanted)
     info = experiment.data.open("test").info
     for name in wanted:
+        if score_of(name) is not None:
+            continue
+        if name == "loss" and experiment.process is None:
+            raise FrisketError(f"measure 'loss' needs a process; {experiment.name} has none")
         if name == "bits" and not hasattr(experiment.process, "nelbo"):
             raise FrisketError(f"measure 'bits' needs a process with a bound; {experiment.name}'s states none")
         if name not in OWN and info.kind != "image":
@@ -48,14 +53,17 @@ def check_measurable(experiment: Experiment, wanted: Sequence[str]) -> None:
 
 def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500, seed: int = 0) -> dict[str, float]:
     """Every measure of `wanted` on the test split. loss: held-out process loss on a fixed grid of (t, noise) of up to
-    `n` items; bits: the bound in bits an element; the rest: of `n` samples. Evaluation noise depends on `seed` only."""
+    `n` items; bits: the bound in bits an element; what scores give; the rest: of `n` samples. Evaluation noise depends
+    on `seed` only."""
     check_measures(wanted)
     out: dict[str, float] = {}
+    for score in {cls: None for name in wanted if (cls := score_of(name)) is not None}:
+        out |= score().take(pipeline, data, n, seed)
     if "loss" in wanted:
         out["loss"] = held_out(pipeline, data, n, seed).mean.value
     if "bits" in wanted:
         out["bits"] = bound(pipeline, data, n, seed)["bits"]["value"]
-    of_samples = [name for name in wanted if name not in OWN]
+    of_samples = [name for name in wanted if name not in (*OWN, *out)]
     if of_samples:
         scores = score_samples(pipeline, data, n=n, seed=seed, measures=of_samples)
         out |= {name: scores["metrics"][name]["value"] for name in of_samples}

@@ -12,9 +12,11 @@ from frisket.core.config import to_config
 from frisket.core.errors import FrisketError
 from frisket.evaluation.report import Report, Section, Table, library_versions, write_report
 from frisket.evaluation.sections import heldout_section, loss_section
-from frisket.experiments.experiment import Experiment, forward_macs
+from frisket.experiments.arms import macs_of
+from frisket.experiments.experiment import Experiment, seed_of, seeded, train_flops
 from frisket.experiments.measures import held_out
 from frisket.experiments.paper import Paper, bibliography
+from frisket.experiments.phases import inner
 from frisket.experiments.showcase import show
 from frisket.experiments.system import train
 from frisket.models.count import count_parameters
@@ -31,9 +33,7 @@ def run(
     finished one only the report is made again. Raises `FrisketError` before any work on what does not fit.
     """
     began = time.monotonic()
-    experiment = replace(experiment, study=None).fit()
-    if seed is not None:
-        experiment = replace(experiment, training=replace(experiment.training, seed=seed))
+    experiment = replace(experiment if seed is None else seeded(experiment, seed), study=None).fit()
     say(f"{experiment.name}: training in {folder}")
     pipeline = train(experiment, folder, resume=resume, max_time=max_time)
     trained = time.monotonic()
@@ -48,7 +48,7 @@ def run(
             sections=sections,
             config=to_config(experiment),
             versions=library_versions(),
-            seed=experiment.training.seed,
+            seed=seed_of(experiment),
             timings=timings,
             command=command,
             citations=bibliography([paper.cite] if paper else [], to_config(experiment)),
@@ -61,14 +61,20 @@ def run(
 
 def look(experiment: Experiment, pipeline: Pipeline, folder: Path) -> tuple[list[Section], dict]:
     """All sections of a trained run, and their numbers."""
-    records = read_metrics(folder)
-    sections = [_cost(experiment, pipeline)]
+    records = read_metrics(folder) if experiment.training is not None else []
+    sections, results = [_cost(experiment, pipeline)], {}
     if records:
         sections.append(loss_section([r["step"] for r in records], {"loss": [r["loss"] for r in records]}))
-    shown, results = show(pipeline, experiment.data, experiment.n_samples, folder)
-    losses = held_out(pipeline, experiment.data, experiment.n_samples)
-    results["held_out_loss"] = losses.as_dict()
-    return [*sections, *shown, heldout_section({experiment.name: losses})], results
+    looks = [look.sections for look in experiment.looks] or [show]
+    for sections_of in looks:
+        shown, found = sections_of(pipeline, experiment.data, experiment.n_samples, folder)
+        sections += shown
+        results |= found
+    if experiment.process is not None:
+        losses = held_out(pipeline, experiment.data, experiment.n_samples)
+        results["held_out_loss"] = losses.as_dict()
+        sections.append(heldout_section({experiment.name: losses}))
+    return sections, results
 
 
 def read_metrics(folder: Path) -> list[dict]:
@@ -80,12 +86,15 @@ def read_metrics(folder: Path) -> list[dict]:
 
 
 def _cost(experiment: Experiment, pipeline: Pipeline) -> Section:
-    training, macs = experiment.training, forward_macs(experiment)
-    rows = (
-        ("parameters", f"{count_parameters(pipeline.model):,}"),
-        ("multiply-adds of a forward", f"{macs / 1e6:,.2f} M"),
-        ("training", f"{training.steps:,} steps of {training.batch} samples"),
-        ("training FLOPs", f"{6.0 * macs * training.batch * training.steps:.3g}"),
-        ("sampling", f"{experiment.sampler.steps} steps"),
-    )
-    return Section(title="Size and cost", table=Table(columns=("what", "how much"), rows=rows, right=(1,)))
+    training, macs = experiment.training, macs_of(pipeline)
+    rows = [("parameters", f"{count_parameters(pipeline.model):,}")]
+    if macs:
+        rows.append(("multiply-adds of a forward", f"{macs / 1e6:,.2f} M"))
+    if training is not None:
+        rows.append(("training", f"{training.steps:,} steps of {training.batch} samples"))
+        rows.append(("training FLOPs", f"{train_flops(experiment):.3g}"))
+    for phase in inner(experiment):
+        rows.append((f"phase before: {phase.name}", f"{train_flops(phase.fit()):.3g} training FLOPs"))
+    if experiment.sampler is not None:
+        rows.append(("sampling", f"{experiment.sampler.steps} steps"))
+    return Section(title="Size and cost", table=Table(columns=("what", "how much"), rows=tuple(rows), right=(1,)))

@@ -58,6 +58,9 @@ def run_study(
 def check_study(study: Study) -> None:
     """Raise `FrisketError` unless its seeds, measures and expectations make sense."""
     check(study.seeds >= 3, "study.seeds", study.seeds, "at least 3")
+    if study.budget in ("forwards", "compute"):
+        stated = study.budget in study.measures
+        check(stated, "study.measures", study.measures, f"with {study.budget!r}, which the budget holds equal")
     check_measures(study.measures)
     for expect in study.expect:
         for arm in (expect.arm, expect.other):
@@ -158,7 +161,7 @@ def costs_table(results: Sequence[ArmResult]) -> Section:
     rows = []
     for arm in dict.fromkeys(r.arm for r in results):
         cost = next(r.cost for r in results if r.arm == arm)
-        rows.append((arm, f"{cost['parameters']:,.0f}", f"{cost['macs'] / 1e6:,.2f} M", f"{cost['steps']:,.0f}",
-                     f"{cost['samples']:,.0f}", f"{cost['train_flops']:.3g}"))  # fmt: skip
+        rows.append((arm, f"{cost['parameters']:,.0f}", f"{cost['macs'] / 1e6:,.2f} M", f"{cost.get('steps', 0):,.0f}",
+                     f"{cost.get('samples', 0):,.0f}", f"{cost['train_flops']:.3g}"))  # fmt: skip
     columns = ("arm", "parameters", "forward MACs", "steps", "samples", "training FLOPs")
     return Section(title="Cost", table=Table(columns=columns, rows=tuple(rows), right=(1, 2, 3, 4, 5)))

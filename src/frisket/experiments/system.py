@@ -7,27 +7,60 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from frisket.core.config import to_config
 from frisket.core.errors import FrisketError
 from frisket.core.files import read_json, write_json
 from frisket.data.base import Source, Stream
-from frisket.experiments.experiment import Experiment
+from frisket.experiments.experiment import Experiment, seed_of, seeded
+from frisket.experiments.phases import Given, given, inner
 from frisket.models.init import materialise
 from frisket.sampling.pipeline import Pipeline
-from frisket.tasks.diffusion import DiffusionTask
 from frisket.training.trainer import Result, starting_point
 
 FIRST = int(os.environ.get("RANK", "0")) == 0  # of the processes that torchrun started
 
 
-def build(experiment: Experiment) -> tuple[DiffusionTask, Pipeline, Source | Stream]:
-    """The task, the pipeline around its model, and the training data of a *fitted* experiment. Weights come from the
-    training seed."""
+def build(experiment: Experiment, given: Given | None = None) -> tuple[Any, Pipeline, Source | Stream]:
+    """The task (None where nothing is trained), the pipeline, and the training data of a *fitted* experiment. Fresh
+    weights come from the training seed; those of a start are kept."""
+    given = given or Given()
     source = experiment.data.open("train")
-    model: Any = experiment.model.build()
-    materialise(model, experiment.training.seed)
-    pipeline = Pipeline(model, experiment.process, experiment.codec, experiment.sampler, source.info)
-    return experiment.task.build(pipeline), pipeline, source
+    pipeline = begin(experiment, given, source)
+    for preparation in experiment.prepare:
+        pipeline = preparation.apply(pipeline, experiment.data, given.needs, seed_of(experiment))
+    if experiment.training is None:
+        return None, pipeline, source
+    return experiment.task.build(pipeline, given.needs), pipeline, source
+
+
+def begin(experiment: Experiment, given: Given, source: Source | Stream) -> Pipeline:
+    """The pipeline before any preparation: the start's, or a new one; with the experiment's own parts."""
+    first = given.start
+    if first is None or experiment.start is None or experiment.model != experiment.start.fit().model:
+        model: Any = nn.Identity() if experiment.model is None else experiment.model.build()
+        if experiment.model is not None:
+            materialise(model, seed_of(experiment))
+        if first is not None:
+            take_weights(model, first.model)
+    else:
+        model = first.model
+    codec: Any = experiment.codec
+    pipeline = Pipeline(model, experiment.process, codec, experiment.sampler, source.info)  # type: ignore[arg-type]
+    learnt = given.needs.get("codec", first)
+    if isinstance(pipeline.coder, nn.Module) and learnt is not None and learnt.codec == codec:
+        pipeline.coder = learnt.coder
+    return pipeline
+
+
+def take_weights(model: nn.Module, other: nn.Module) -> None:
+    """Give `model` the weights of another that has the same names and shapes. Raises `FrisketError` naming what differs."""
+    own, theirs = model.state_dict(), other.state_dict()
+    for name in (*own, *theirs):
+        if name not in own or name not in theirs or own[name].shape != theirs[name].shape:
+            raise FrisketError(f"the model cannot take its start's weights: {name} is not in both with one shape")
+    model.load_state_dict(theirs)
 
 
 def load(target: str | Path) -> Pipeline:
@@ -56,26 +89,46 @@ def model_of(target: str | Path) -> str | Path:
 
 def train(
     experiment: Experiment, folder: Path | str, *, seed: int | None = None, resume: str = "auto",
-    max_time: float | None = None, quiet: bool = False,
+    max_time: float | None = None, quiet: bool = False, made: Path | None = None,
 ) -> Pipeline:  # fmt: skip
     """Train an experiment in `folder` and return the pipeline with the averaged weights.
 
-    The experiment is fitted to its data first. Writes config.json, metrics.jsonl, checkpoints and `model/`. A folder
-    that holds another experiment is refused; one that was interrupted goes on; one that is done is read back.
+    Its phases are made first, in `made` (default: the folder "made" beside `folder`). The experiment is fitted to its
+    data. Writes config.json, metrics.jsonl, checkpoints and `model/`; only config.json and `model/` where nothing is
+    trained. A folder that holds another experiment is refused; one that was interrupted goes on; one that is done is
+    read back.
     """
-    experiment, folder = replace(experiment, study=None).fit(), Path(folder)
     if seed is not None:
-        experiment = replace(experiment, training=replace(experiment.training, seed=seed))
+        experiment = seeded(experiment, seed)
+    experiment, folder = replace(experiment, study=None).fit(), Path(folder)
     if quiet:
-        watching = replace(experiment.training.watching, previews=0)
-        experiment = replace(experiment, training=replace(experiment.training, watching=watching))
+        experiment = _quiet(experiment)
     refuse_another(folder, experiment)
     starting_point(folder, resume)  # refuses before anything is written
-    task, pipeline, source = build(experiment)
+    made = made or folder.parent / "made"
+    phases = given(experiment, made, lambda phase, place: train(phase, place, quiet=True, made=made))
+    task, pipeline, source = build(experiment, phases)
     if FIRST:
         write_json(folder / "config.json", to_config(experiment))
+    if experiment.training is None:
+        return _kept(pipeline, folder)
     result = experiment.training.fit(task, source, folder, resume=resume, max_time=max_time)
     return finish(pipeline, result, folder)
+
+
+def _quiet(experiment: Experiment) -> Experiment:
+    training = experiment.training
+    if training is None:
+        return experiment
+    return replace(experiment, training=replace(training, watching=replace(training.watching, previews=0)))
+
+
+def _kept(pipeline: Pipeline, folder: Path) -> Pipeline:
+    """The pipeline of an experiment that trains nothing, saved where a trained one would lie."""
+    if FIRST:
+        pipeline.save_pretrained(folder / "model")
+    pipeline.model.eval()
+    return pipeline
 
 
 def refuse_another(folder: Path, experiment: Experiment) -> None:
@@ -116,8 +169,11 @@ def finish(pipeline: Pipeline, result: Result, folder: Path) -> Pipeline:
 def dry_run(experiment: Experiment) -> str:
     """Build everything of an experiment, make one update and take it back, write nothing; what a run would cost."""
     experiment = experiment.fit()
+    for phase in inner(experiment):
+        raise FrisketError(f"{experiment.name} builds on the phase {phase.name}; --dry-run takes recipes of one phase")
     task, pipeline, source = build(experiment)
     state, training = pipeline.spec, experiment.training
+    assert training is not None, "an experiment without a start trains"
     symbols = f", {state.vocabulary} symbols" if state.vocabulary else ""
     lines = [
         f"data        {source.info.size or 'endless'} items of {source.info.kind} {source.info.shape or ''}",

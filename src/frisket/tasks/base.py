@@ -6,12 +6,14 @@ distribution wraps one module.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from frisket.core.step import Step
 from frisket.data.base import Batch
+from frisket.sampling.pipeline import Pipeline
 
 
 class Task(Protocol):
@@ -25,4 +27,14 @@ class Task(Protocol):
 
     def preview(self, step: Step, n: int) -> Any:
         """A few samples to look at while training, or None."""
+        ...
+
+
+@runtime_checkable
+class TaskConfig(Protocol):
+    """A registered value ("task/..."). A step that computes more than forward and backward of the model also has
+    `step_macs(experiment, forward)`: multiply-accumulates of one step for a sample, from those of a forward."""
+
+    def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline]) -> nn.Module:
+        """The task that trains the pipeline's modules. needs: the experiment's further pipelines, by name."""
         ...

@@ -51,10 +51,13 @@ class Diffusion:
             check(0 <= value <= 1, f"task.{name}", value, "a probability")
         check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
 
-    def build(self, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None) -> DiffusionTask:
-        """The task that trains the pipeline's model, previews with its sampler and saves it whole. readers: for a
-        condition that is not raw in the batch, the batch's name for it and the codec that encodes it (a caption's
-        words)."""
+    def build(
+        self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None, *,
+        readers: Mapping[str, tuple[str, Codec]] | None = None,
+    ) -> DiffusionTask:  # fmt: skip
+        """The task that trains the pipeline's model, previews with its sampler and saves it whole. It needs no further
+        pipeline. readers: for a condition that is not raw in the batch, the batch's name for it and the codec that
+        encodes it (a caption's words)."""
         return DiffusionTask(self, pipeline, readers)
 
 

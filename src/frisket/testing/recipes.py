@@ -15,9 +15,10 @@ from frisket.core.config import from_config, to_config
 from frisket.experiments.arms import arms_of
 from frisket.experiments.experiment import Experiment
 from frisket.experiments.paper import bibtex
+from frisket.experiments.phases import Given, given, inner
 from frisket.experiments.recipes import Recipe
 from frisket.experiments.study import check_study
-from frisket.experiments.system import load, train
+from frisket.experiments.system import build, load, train
 from frisket.sampling.pipeline import Pipeline
 from frisket.testing.claims import finite, same
 
@@ -32,18 +33,37 @@ def check_recipe(recipe: Recipe) -> None:
     _claim(recipe.paper.claim and recipe.paper.does, recipe, "its PAPER claims nothing")
     for size in ("tiny", "small", "paper"):
         _check_config(recipe, recipe.experiment(size))
-    _check_meta(recipe, recipe.experiment("paper").model, "the model of paper")
+    for config in _models(recipe.experiment("paper")):
+        _check_meta(recipe, config, "a model of paper")
     experiment = recipe.experiment("tiny")
     if experiment.study is not None:
         check_study(experiment.study)
         for name, arm in arms_of(experiment, experiment.study).items():
-            _check_meta(recipe, arm.model, f"the model of arm {name!r}")
-    training = replace(experiment.training, steps=STEPS, batch=min(experiment.training.batch, 4))
-    short = replace(experiment, training=training, study=None).fit()
+            for config in _models(arm):
+                _check_meta(recipe, config, f"a model of arm {name!r}")
+    short = replace(_short(experiment), study=None).fit()
     _claim(short.fit() == short, recipe, "fitting it twice changes it")
-    _check_meta(recipe, short.model, "the model of tiny")
+    for config in _models(short):
+        _check_meta(recipe, config, "a model of tiny")
     with tempfile.TemporaryDirectory() as place:
         _check_training(recipe, short, Path(place))
+
+
+def _models(experiment: Experiment) -> list[Any]:
+    """The model of an experiment and those of its phases."""
+    own = [] if experiment.model is None else [experiment.model]
+    return [*own, *(config for phase in inner(experiment) for config in _models(phase))]
+
+
+def _short(experiment: Experiment) -> Experiment:
+    """The experiment with two steps of training, in every phase."""
+    training = experiment.training
+    if training is not None:
+        training = replace(training, steps=STEPS, batch=min(training.batch, 4))
+    return replace(
+        experiment, training=training, start=None if experiment.start is None else _short(experiment.start),
+        needs={name: _short(phase) for name, phase in experiment.needs.items()},
+    )  # fmt: skip
 
 
 def _claim(holds: Any, recipe: Recipe, promise: str) -> None:
@@ -65,16 +85,30 @@ def _check_meta(recipe: Recipe, config: Any, which: str) -> None:
 
 def _check_training(recipe: Recipe, experiment: Experiment, place: Path) -> None:
     straight = train(experiment, place / "straight")
+    if experiment.training is not None:
+        _check_resuming(recipe, experiment, place, straight)
+    if experiment.process is not None and experiment.sampler is not None:
+        made, again = (_samples(p) for p in (straight, load(place / "straight")))
+        _check_samples(recipe, straight, made, again)
+
+
+def _check_resuming(recipe: Recipe, experiment: Experiment, place: Path, straight: Pipeline) -> None:
+    fresh = {
+        name: value.clone()
+        for name, value in build(experiment, _phases(experiment, place))[1].model.state_dict().items()
+    }
     train(experiment, place / "halves", max_time=0)
     reached = [p.name for p in (place / "halves").glob("step-*")]
     _claim(reached == ["step-00000001"], recipe, f"a run stopped after its first step holds {reached}")
     resumed = train(experiment, place / "halves")
-    fresh = experiment.model.build().state_dict()
     ours, theirs = straight.model.state_dict(), resumed.model.state_dict()
     _claim(all(torch.equal(v, theirs[k]) for k, v in ours.items()), recipe, "resuming gives other weights")
     _claim(any(not torch.equal(v, fresh[k]) for k, v in ours.items()), recipe, "training changes no weight")
-    made, again = (_samples(p) for p in (straight, load(place / "straight")))
-    _check_samples(recipe, straight, made, again)
+
+
+def _phases(experiment: Experiment, place: Path) -> Given:
+    made = place / "made"
+    return given(experiment, made, lambda phase, at: train(phase, at, made=made))
 
 
 def _samples(pipeline: Pipeline) -> Any:

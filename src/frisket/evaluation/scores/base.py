@@ -1,0 +1,30 @@
+"""What a score is: numbers of a trained pipeline that a study measures, by the names that it gives."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol, runtime_checkable
+
+from frisket.core.registry import lookup, names
+from frisket.data.base import Data
+from frisket.sampling.pipeline import Pipeline
+
+
+@runtime_checkable
+class Score(Protocol):
+    """A registered value ("score/...") whose fields all have defaults. gives: the measures it computes."""
+
+    gives: ClassVar[tuple[str, ...]]
+
+    def take(self, pipeline: Pipeline, data: Data, n: int, seed: int) -> dict[str, float]:
+        """A number for every name of `gives`, on n items of the test split or n samples; random numbers from `seed`."""
+        ...
+
+
+def score_of(measure: str) -> type[Score] | None:
+    """The registered score that gives a measure, or None."""
+    return next((cls for cls in map(lookup, names("score")) if measure in cls.gives), None)  # type: ignore[attr-defined]
+
+
+def score_measures() -> list[str]:
+    """Every measure that some score gives."""
+    return [given for name in names("score") for given in lookup(name).gives]  # type: ignore[attr-defined]
