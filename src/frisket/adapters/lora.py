@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frisket.adapters.freeze import Freeze
 from frisket.core.edits import Edit, apply_edits
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
@@ -176,13 +177,13 @@ def adapted(model: nn.Module, name: str | None = None) -> dict[str, Adapted]:
 
 
 def fold(model: nn.Module, *names: str) -> nn.Module:
-    """Fold adapters (all of them if none is named) into the weights, in place. The model's edits are then those that it
-    would have if the adapters had never been: it saves and loads as a plain model."""
+    """Fold adapters (all of them if none is named) into the weights, in place, and free what was frozen. The model's
+    edits are then those that it would have if the adapters had never been: it saves and loads as a plain model."""
     held = list(dict.fromkeys(e.name for e in edits_of(model) if isinstance(e, Lora)))
     for name in names or held:
-        apply_edits(model, [FoldLora(name=name)])
+        apply_edits(model, [FoldLora(name=name), Freeze(learns=("*",))])
         kept = [e for e in edits_of(model) if not (isinstance(e, (Lora, FoldLora)) and e.name == name)]
-        model.edits = tuple(kept)  # type: ignore[assignment]
+        model.edits = tuple(e for e in kept if not isinstance(e, Freeze))  # type: ignore[assignment]
     return model
 
 

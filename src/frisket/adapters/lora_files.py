@@ -36,7 +36,11 @@ def save_lora(model: nn.Module, folder: Path | str, name: str = "default", form:
     check(form in PREFIXES, "form", form, f"one of {', '.join(PREFIXES)}")
     folder, layers = Path(folder), adapted(model, name)
     edit = next(e for e in reversed(edits_of(model)) if isinstance(e, Lora) and e.name == name)
-    if folder.exists() and not {f.name for f in folder.iterdir()} <= {*WEIGHTS.values(), "adapter_config.json", "lora.json"}:
+    if folder.exists() and not {f.name for f in folder.iterdir()} <= {
+        *WEIGHTS.values(),
+        "adapter_config.json",
+        "lora.json",
+    }:
         raise FrisketError(f"{folder} holds other files, and saving replaces the folder; choose another one")
     tensors = joined({n: layer.lora[name] for n, layer in layers.items()}, form)  # type: ignore[misc]
     with atomic_folder(folder) as aside:
@@ -73,7 +77,9 @@ def load_lora(model: nn.Module, folder: Path | str, name: str | None = None) -> 
     wanted = {f"{PREFIXES[form]}{n}" for n in edit.layers(model)}
     given = {n.removesuffix(".lora_A.weight") for n in tensors if n.endswith(".lora_A.weight")}
     if wanted != given:
-        raise FrisketError(f"{folder} does not fit the model: {len(wanted - given)} layers missing, {len(given - wanted)} more")
+        raise FrisketError(
+            f"{folder} does not fit the model: {len(wanted - given)} layers missing, {len(given - wanted)} more"
+        )
     apply_edits(model, [edit])
     for layer, module in adapted(model, edit.name).items():
         a, b = (tensors[f"{PREFIXES[form]}{layer}.lora_{x}.weight"] for x in "AB")
@@ -89,7 +95,12 @@ def _fill(adapter: LowRank, a: Tensor, b: Tensor, layer: str) -> None:
     for i, (down, up) in enumerate(zip(adapter.down, adapter.up, strict=True)):
         cut = a[i * rows : (i + 1) * rows], b[i * columns : (i + 1) * columns, i * rows : (i + 1) * rows]
         for module, value in zip((down, up), cut, strict=True):
-            check(module.weight.shape == value.shape, f"lora of {layer}", tuple(value.shape), f"{tuple(module.weight.shape)}")  # type: ignore[union-attr]
+            check(
+                module.weight.shape == value.shape,
+                f"lora of {layer}",
+                tuple(value.shape),
+                f"{tuple(module.weight.shape)}",
+            )  # type: ignore[union-attr]
             module.weight.copy_(value)  # type: ignore[union-attr,operator]
 
 

@@ -27,7 +27,7 @@ def count_macs(
     """Multiply-accumulates of one forward pass for one state of `shape` (batch left out), of matrix products only.
 
     Runs on a meta copy, so the model may have any size. `cond`: example values, one row each; a model that reads class
-    ids only needs none. dtype: of the state; float32, or int64 for a network that reads ids.
+    ids and references like the state only needs none. dtype: of the state; float32, or int64 for a network that reads ids.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -35,7 +35,8 @@ def count_macs(
     reads_ids = isinstance(getattr(getattr(model, "input", None), "table", None), nn.Embedding)
     x = torch.empty((1, *shape), dtype=dtype or (torch.int64 if reads_ids else torch.float32), device="meta")
     values = {name: torch.zeros(1, dtype=torch.int64) for name in getattr(getattr(model, "doors", None), "ways", {})}
-    values |= dict(cond or {})
+    encoded = getattr(getattr(model, "doors", None), "encoded", ())
+    values |= {name: torch.zeros((1, *shape), dtype=x.dtype) for name in encoded} | dict(cond or {})
     given = Condition({name: value.to("meta") for name, value in values.items()})
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         ghost(x, torch.empty(1, device="meta"), given if values else None)

@@ -24,6 +24,7 @@ from frisket.processes.known import Known
 from frisket.sampling.base import Snapshot
 from frisket.sampling.conditions import class_counts, read_conditions
 from frisket.sampling.corrections import ImposeKnown
+from frisket.sampling.encoded import encoded
 from frisket.sampling.guidance import Guidance, cfg
 from frisket.sampling.regions import known_state
 from frisket.sampling.sampler import Sampler
@@ -176,7 +177,8 @@ class Pipeline:
         return replace(sampler, corrections=(*sampler.corrections, own))
 
     def _conditions(self, values: Mapping[str, Any], n: int) -> Condition | None:
-        return read_conditions(values, n, class_counts(self.model, self.info), self.info, self.device)
+        read = read_conditions(values, n, class_counts(self.model, self.info), self.info, self.device)
+        return encoded(read, self.model, self.coder)
 
     def _batches(self, n: int, batch: int, first: int) -> Iterator[tuple[Tensor, slice]]:
         for low in range(0, n, batch):
