@@ -187,7 +187,7 @@ class TransformerModel(nn.Module):
 
     def _own_times(
         self, vector: Float[Tensor, "b *k w"], extra: dict[str, Tokens], cond: Condition | None
-    ) -> Float[Tensor, "b *k w"]:
+    ) -> Float[Tensor, "b *more w"]:
         """The condition vectors with one more for each time that sequences have of their own; these are tagged so."""
         times = self.doors.times if self.time is not None else {}
         distinct = sorted({times[name] for name in extra if name in times})
