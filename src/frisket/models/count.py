@@ -30,8 +30,8 @@ def count_macs(
 ) -> int:  # fmt: skip
     """Multiply-accumulates of one forward pass for one state of `shape` (batch left out), of matrix products only.
 
-    Runs on a meta copy, so the model may have any size. `cond`: example values, one row each; class ids, and ids whose
-    embedder states its `shape`, need none. dtype: of the state; float32, or int64 for a network that reads ids. kept:
+    Runs on a meta copy, so the model may have any size. `cond`: example values, one row each; class ids, ids whose
+    embedder states its `shape` and references like the state need none. dtype: of the state; float32, or int64 for a network that reads ids. kept:
     how many tokens pass through a span, by its name; all where it is not named.
     """
     from torch.utils.flop_counter import FlopCounterMode
@@ -39,7 +39,8 @@ def count_macs(
     ghost = copy.deepcopy(model).to("meta")
     reads_ids = isinstance(getattr(getattr(model, "input", None), "table", None), nn.Embedding)
     x = torch.empty((1, *shape), dtype=dtype or (torch.int64 if reads_ids else torch.float32), device="meta")
-    values = _examples(model) | dict(cond or {})
+    encoded = getattr(getattr(model, "doors", None), "encoded", ())
+    values = _examples(model) | {name: torch.zeros((1, *shape), dtype=x.dtype) for name in encoded} | dict(cond or {})
     given = Condition({name: value.to("meta") for name, value in values.items()})
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         keep = {name: torch.empty(1, m, dtype=torch.int64, device="meta") for name, m in (kept or {}).items()}

@@ -25,6 +25,7 @@ from frisket.processes.known import Known
 from frisket.sampling.base import Aid, Snapshot, Start, process_noise
 from frisket.sampling.conditions import class_counts, read_conditions
 from frisket.sampling.corrections import ImposeKnown
+from frisket.sampling.encoded import encoded
 from frisket.sampling.grids import Rounds
 from frisket.sampling.guidance import Guidance, cfg
 from frisket.sampling.regions import known_state
@@ -35,9 +36,9 @@ from frisket.sampling.scales import Constant
 class Pipeline:
     """model: a built backbone (an nn.Module with `config`). codec: its config; built here. process, sampler: None for a
     model that makes no samples (see `Segmenter`). others: further models that the sampler's guidance names; they are not
-    saved. reads: how conditions that are not raw in the data are encoded
-    (captions), by the names that the model reads them under; saved with the pipeline. stages: pipelines that make a
-    condition which is not given (the low-resolution image of a super-resolution model), by its name; saved too."""
+    saved. reads: how conditions that are not raw in the data are encoded (captions), by the names that the model reads
+    them under; saved with the pipeline. stages: pipelines that make a condition which is not given (the low-resolution
+    image of a super-resolution model), by its name; saved too."""
 
     process: Process
     sampler: Sampler
@@ -240,7 +241,9 @@ class Pipeline:
         self, values: Mapping[str, Any], n: int, negative: Mapping[str, Any] | None = None
     ) -> Condition | None:
         def read(given: Mapping[str, Any]) -> Condition | None:
-            return read_conditions(given, n, class_counts(self.model, self.info), self.info, self.device, self.readers)
+            counts = class_counts(self.model, self.info)
+            found = read_conditions(given, n, counts, self.info, self.device, self.readers)
+            return encoded(found, self.model, self.coder)
 
         cond = read(values)
         for name in negative or ():

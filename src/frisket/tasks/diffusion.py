@@ -33,6 +33,7 @@ from frisket.processes.base import Corrupted, Process
 from frisket.processes.known import Known
 from frisket.processes.makers import Maker
 from frisket.sampling.conditions import class_counts
+from frisket.sampling.encoded import encoded
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 
@@ -166,7 +167,7 @@ class DiffusionTask(nn.Module):
         values = {name: self._value(name, batch, step, known) for name in self.reads}
         chance = {name: self.config.drops.get(name, self.config.drop) for name in self.reads if name != "known"}
         drop = {name: step.draw(f"drop/{name}", (), "uniform") < p for name, p in chance.items() if p > 0}
-        return Condition(values, drop)
+        return encoded(Condition(values, drop), self.model, self.codec)
 
     def _value(self, name: str, batch: Batch, step: Step, known: Known | None) -> Tensor:
         if name == "known" and known is not None:
