@@ -31,8 +31,8 @@ def count_macs(
     """Multiply-accumulates of one forward pass for one state of `shape` (batch left out), of matrix products only.
 
     Runs on a meta copy, so the model may have any size. `cond`: example values, one row each; class ids, ids whose
-    embedder states its `shape` and references like the state need none. dtype: of the state; float32, or int64 for a network that reads ids. kept:
-    how many tokens pass through a span, by its name; all where it is not named.
+    embedder states its `shape` and references like the state need none. dtype: of the state; float32, or int64 for a
+    network that reads ids. kept: how many tokens pass through a span, by its name; all where it is not named.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
