@@ -52,7 +52,6 @@ def test_plain_attention_would_be_noticed():
 
 def test_another_number_of_heads_would_be_noticed():
     weights, maps, arrays = stored()
-    weights = {k: v for k, v in weights.items()}
     pixels, decoder = load_heads(weights, heads=4)
     for layer in decoder.layers:
         layer.cross.heads = 2

@@ -66,7 +66,10 @@ def test_votes_of_all_classes_are_at_most_the_masks(seed):
 
 
 def test_things_are_told_apart_and_stuff_is_one():
-    named, drawn = classes(1, 1, 0, 0, 3), masks([1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1])
+    named, drawn = (
+        classes(1, 1, 0, 0, 3),
+        masks([1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]),
+    )
     got = merge_panoptic(named, drawn, merge=MERGE, stuff=(0,))
     assert got.segments.tolist() == [[1, 2, 3, 3, 0]]
     assert got.classes.tolist() == [[1, 1, 0, 0, -1]]

@@ -55,7 +55,9 @@ def test_losses_are_the_official_ones(layer):
     targets = Segments(g["target_classes"], g["target_masks"].float())
     found = SegmentationTask.compare(own, g[f"classes/{layer}"], g[f"masks/{layer}"], targets, Given(g, layer), layer)  # type: ignore[arg-type]
     wanted = g[f"losses/{layer}"] * torch.tensor([2.0, 5.0, 5.0])
-    torch.testing.assert_close(torch.stack([found[n] for n in ("classes", "masks", "dice")]), wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        torch.stack([found[n] for n in ("classes", "masks", "dice")]), wanted, rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.fixture(scope="module")

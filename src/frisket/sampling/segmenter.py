@@ -17,7 +17,13 @@ from torch import Tensor
 from frisket.core.errors import FrisketError, check
 from frisket.sampling.pipeline import Pipeline
 from frisket.sampling.segments import (
-    Instances, Merge, Panoptic, enlarge, merge_panoptic, read_instances, semantic_scores,
+    Instances,
+    Merge,
+    Panoptic,
+    enlarge,
+    merge_panoptic,
+    read_instances,
+    semantic_scores,
 )  # fmt: skip
 
 

@@ -68,12 +68,12 @@ def test_the_truth_itself_is_perfect_and_numbers_are_only_names(seed):
 def test_tallies_of_images_add_and_agree_with_torchmetrics():
     with np.load(GOLDEN, allow_pickle=False) as held:
         g = {k: torch.from_numpy(held[k]) for k in held.files}
-    truth, own, found, numbers = (
-        g[k].long() for k in ("semantic", "instances", "found_semantic", "found_instances")
-    )
+    truth, own, found, numbers = (g[k].long() for k in ("semantic", "instances", "found_semantic", "found_instances"))
     total = Tally.empty(4)
     for i in range(len(truth)):  # as stored: without classes below 0, and stuff without numbers
-        total += tally(found[i].clamp(min=0), numbers[i] * (found[i] > 0), truth[i].clamp(min=0), own[i] * (truth[i] > 0), 4)
+        total += tally(
+            found[i].clamp(min=0), numbers[i] * (found[i] > 0), truth[i].clamp(min=0), own[i] * (truth[i] > 0), 4
+        )
     scores = total.qualities()
     assert [scores[n] for n in ("pq", "sq", "rq")] == pytest.approx(g["pq"].tolist(), abs=1e-9)
 

@@ -36,7 +36,9 @@ def test_cross_entropy_of_no_knowledge_is_log_two():
 
 def test_cross_entropy_is_torchs():
     logits, truth = torch.randn(3, 7, generator=GENERATOR), torch.rand(3, 7, generator=GENERATOR)
-    wanted = torch.stack([functional.binary_cross_entropy_with_logits(a, b) for a, b in zip(logits, truth, strict=True)])
+    wanted = torch.stack(
+        [functional.binary_cross_entropy_with_logits(a, b) for a, b in zip(logits, truth, strict=True)]
+    )
     torch.testing.assert_close(cross_entropy(logits, truth), wanted)
 
 

@@ -54,7 +54,9 @@ def test_absent_targets_are_never_matched():
 
 def test_an_image_without_targets_matches_nothing():
     targets = Segments(torch.tensor([[-1]]), torch.zeros(1, 1, 4, 4))
-    pairs = LeastCost(points=3).match(torch.zeros(1, 5, 3), torch.zeros(1, 5, 2, 2), targets, torch.rand(1, 3, 2, generator=GENERATOR))
+    pairs = LeastCost(points=3).match(
+        torch.zeros(1, 5, 3), torch.zeros(1, 5, 2, 2), targets, torch.rand(1, 3, 2, generator=GENERATOR)
+    )
     assert len(pairs.row) == len(pairs.prediction) == len(pairs.target) == 0
 
 

@@ -36,7 +36,9 @@ def test_an_image_without_ground_truth_has_no_segment():
 
 
 def test_segments_of_scenes_part_the_image():
-    batch = Scenes(size=(16, 16), views=("semantic", "instances"), dial=Dial(objects=(1, 4))).open().batch(torch.arange(8))
+    batch = (
+        Scenes(size=(16, 16), views=("semantic", "instances"), dial=Dial(objects=(1, 4))).open().batch(torch.arange(8))
+    )
     found = segments_of(batch, 21)
     assert bool((found.masks.sum(1) == 1).all())
     whole = (found.masks * found.classes[..., None, None]).sum(1)

@@ -23,7 +23,7 @@ def confusion(found: Int[Tensor, "*p"], truth: Int[Tensor, "*p"], classes: int) 
     if found.numel():
         for name, values in (("found", found), ("truth", truth)):
             ends = int(values.min()), int(values.max())
-            check(0 <= ends[0] and ends[1] < classes, name, ends, f"classes in 0..{classes - 1}")
+            check(ends[0] >= 0 and ends[1] < classes, name, ends, f"classes in 0..{classes - 1}")
     return torch.bincount(truth * classes + found, minlength=classes * classes).view(classes, classes)
 
 
