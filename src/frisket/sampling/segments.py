@@ -86,8 +86,9 @@ def merge_panoptic(
     scores, named = classes.float().softmax(-1).max(-1)
     sure = (named != classes.shape[-1] - 1) & (scores > merge.score)
     scores, named, chances = scores[sure], named[sure], masks[sure].sigmoid()
-    out = torch.full(masks.shape[1:], -1, device=masks.device), torch.zeros(
-        masks.shape[1:], dtype=torch.int64, device=masks.device
+    out = (
+        torch.full(masks.shape[1:], -1, device=masks.device),
+        torch.zeros(masks.shape[1:], dtype=torch.int64, device=masks.device),
     )
     if len(scores) == 0:
         return Panoptic(*out)

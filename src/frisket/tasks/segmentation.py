@@ -95,7 +95,12 @@ class SegmentationTask(nn.Module):
         return terms
 
     def compare(
-        self, classes: Float[Tensor, "b q k"], masks: Float[Tensor, "b q H W"], targets: Segments, step: Step, layer: int
+        self,
+        classes: Float[Tensor, "b q k"],
+        masks: Float[Tensor, "b q H W"],
+        targets: Segments,
+        step: Step,
+        layer: int,
     ) -> dict[str, Tensor]:
         """The weighted losses of one layer's prediction (logits), matched to the targets."""
         config = self.config

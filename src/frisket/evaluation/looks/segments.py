@@ -106,7 +106,10 @@ def stacked(
 
 def colour_table(classes: int) -> Float[Tensor, "k 3"]:
     """A colour a class, the same whatever their number, and grey at the end. Hues turn by the golden ratio."""
-    hues = [colorsys.hsv_to_rgb((0.61803399 * k) % 1, 0.55 + 0.3 * (k % 2), 0.95 - 0.25 * (k % 3 == 2)) for k in range(classes)]
+    hues = [
+        colorsys.hsv_to_rgb((0.61803399 * k) % 1, 0.55 + 0.3 * (k % 2), 0.95 - 0.25 * (k % 3 == 2))
+        for k in range(classes)
+    ]
     return torch.tensor([*hues, (0.5, 0.5, 0.5)])
 
 

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from frisket.core.errors import check
 
 THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 RECALLS = np.linspace(0, 1, 101)
+Image = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,12 @@ def precision_over_recall(judged: Sequence[Judged]) -> Float[np.ndarray, "t"]:
 
 
 def average_precision(
-    images: Sequence[tuple[Int[Tensor, "n"], Float[Tensor, "n"], Bool[Tensor, "n h w"], Int[Tensor, "m"], Bool[Tensor, "m h w"]]],
-    *, thresholds: Sequence[float] = THRESHOLDS, most: int = 100,
-) -> dict[str, float]:  # fmt: skip
+    images: Sequence[Image], *, thresholds: Sequence[float] = THRESHOLDS, most: int = 100
+) -> dict[str, float]:
     """ "ap" over all thresholds and "ap50" at the first, in [0, 1].
 
-    images: of each, the classes, scores and masks found, then the true classes and masks. Raises `FrisketError` if
+    images: of each, the classes (n,), scores (n,) and masks (n, h, w) found, then the true classes (m,) and masks
+    (m, h, w). Raises `FrisketError` if
     there is no true instance at all.
     """
     held: dict[int, list[Judged]] = {}
@@ -95,4 +96,3 @@ def average_precision(
             held.setdefault(name, []).append(judge(scores[mine], iou, thresholds=thresholds, most=most))
     each = np.stack([precision_over_recall(held[name]) for name in names])  # (k, t)
     return {"ap": float(each.mean()), "ap50": float(each[:, 0].mean())}
-

@@ -114,9 +114,13 @@ class DecoderLayer(nn.Module):
     ) -> Float[Tensor, "b q d"]:  # fmt: skip
         cells = memory.cells
         named = (x + place, cells + memory.places, cells)
-        x = self.norms["cross"](x + at(at.inside(site, "cross"), self.cross, *named, mask, at, at.inside(site, "cross.attend")))
+        x = self.norms["cross"](
+            x + at(at.inside(site, "cross"), self.cross, *named, mask, at, at.inside(site, "cross.attend"))
+        )
         named = (x + place, x + place, x)
-        x = self.norms["attn"](x + at(at.inside(site, "attn"), self.attn, *named, ALL, at, at.inside(site, "attn.attend")))
+        x = self.norms["attn"](
+            x + at(at.inside(site, "attn"), self.attn, *named, ALL, at, at.inside(site, "attn.attend"))
+        )
         return self.norms["ffn"](x + at(at.inside(site, "ffn"), self._ffn, x))
 
     def _ffn(self, x: Tensor) -> Tensor:
