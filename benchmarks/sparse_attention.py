@@ -34,8 +34,8 @@ SHARPNESS = 12.0  # of attention: how narrow the places are that a token looks a
 
 def inputs(n: int) -> tuple[Tensor, Tensor, Tensor]:
     """q, k (1, h, n, d): cosines of random directions over the square, so q.k falls off with distance; v normal."""
-    side = math.isqrt(n)
-    height, width = side, n // side
+    height = 2 ** (n.bit_length() // 2)
+    width = n // height
     step = Step(seed=0, sample=torch.zeros(1, dtype=torch.int64))
     y, x = torch.meshgrid(torch.arange(height) / height, torch.arange(width) / width, indexing="ij")
     place = torch.stack([y, x], -1).reshape(1, 1, n, 2).float()

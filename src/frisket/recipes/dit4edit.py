@@ -19,6 +19,7 @@ from frisket.data.imagefolder import ImageFolder
 from frisket.data.scenes.arrange import Sides
 from frisket.data.scenes.draw import Dial
 from frisket.data.scenes.source import Scenes
+from frisket.data.scenes.vocabulary import DIGITS
 from frisket.evaluation.compare import less, more
 from frisket.evaluation.looks.rewording import EditTable
 from frisket.experiments.experiment import Experiment, Study
@@ -108,7 +109,7 @@ def captioned(size: str) -> Experiment:
         name="captioned-digits",
         data=Scenes(size=(12, 24), dial=dial, arrange=Sides(), facts=()),
         codec=Pixels(),
-        reads={"caption": Reader(key="caption", codec=Sentences())},
+        reads={"caption": Reader(key="caption", codec=Sentences(words=(",", *DIGITS), length=3))},
         process=Gaussian(),
         model=Transformer(
             width=width, heads=4, input=Patches(patch=2), blocks=repeat(block(), depth),
