@@ -63,6 +63,7 @@ class Now:
     costs: Costs
     counter: MacCounter | None
     answers: dict[str, int] = field(default_factory=lambda: {"compute": 0, "reuse": 0, "forecast": 0})
+    calls: dict[str, int] = field(default_factory=dict)
     saved: float = 0.0
 
 
@@ -100,16 +101,18 @@ class Keeper:
         now = self.now
         if now is None:  # called by itself, not as a part of the model's forward
             return call(*args)
-        history = now.line.histories.setdefault(name, History(1 if self.forecast is None else self.forecast.nodes))
+        now.calls[name] = now.calls.get(name, 0) + 1
+        key = f"{name} {now.calls[name]}"  # a module may be run in chunks
+        history = now.line.histories.setdefault(key, History(1 if self.forecast is None else self.forecast.nodes))
         verb, shape = now.line.policy.decide(name, step), signature(args)
         if verb == "compute" or not history.values or history.shape != shape:
             now.answers["compute"] += 1
-            result = self._computed(now, name, call, args)
+            result = self._computed(now, key, call, args)
             history.put(step.index, result, shape)
             now.line.policy.see(name, result, step)
             return result
         now.answers[verb] += 1
-        now.saved += now.costs.sites.get(name, 0.0)
+        now.saved += now.costs.sites.get(key, 0.0)
         if verb == "reuse" or self.forecast is None:
             return history.values[-1]
         return combine(self.forecast.weights(tuple(history.at), step.index), tuple(history.values))
@@ -123,12 +126,12 @@ class Keeper:
         self.now.costs.total = self.now.counter.total
         return out
 
-    def _computed(self, now: Now, name: str, call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def _computed(self, now: Now, key: str, call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         if now.counter is None:
             return call(*args)
         before = now.counter.total
         result = call(*args)
-        now.costs.sites[name] = now.counter.total - before
+        now.costs.sites[key] = now.counter.total - before
         return result
 
     def _note(self, now: Now, step: Step) -> None:

@@ -104,7 +104,7 @@ def sited(model: Any) -> Sited:
     if hasattr(model, "sites"):
         return model
     for name in names("sited"):
-        found = lookup(name).read(model)  # type: ignore[attr-defined]
+        found = lookup(name)().read(model)
         if found is not None:
             return found
     raise FrisketError(

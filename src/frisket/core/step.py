@@ -88,9 +88,14 @@ def use_step(step: Step) -> Iterator[Step]:
         _current.reset(token)
 
 
+def find_step() -> Step | None:
+    """The step in force, if any."""
+    return _current.get()
+
+
 def current_step() -> Step:
     """The step in force. Raises `FrisketError` when there is none: randomness without a step would not come back."""
-    step = _current.get()
+    step = find_step()
     if step is None:
         raise FrisketError("no Step is in force; call the model inside `with use_step(step):`")
     return step
