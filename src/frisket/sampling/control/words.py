@@ -21,10 +21,9 @@ def alias_of(before: Int[Tensor, "b m"], after: Int[Tensor, "b m"], how: str = "
 
     Equal words in the same order stand for each other. Where as many words were exchanged as stood there, "replace"
     lets each take the place of the one it was exchanged for (a swapped word looks where the old one looked); with
-    "refine" they are new. Raises `FrisketError` on another `how` and on captions of different shape.
+    "refine" they are new. Raises `FrisketError` on another `how`.
     """
     check(how in HOW, "words.how", how, f"one of {', '.join(HOW)}")
-    check(before.shape == after.shape, "captions", tuple(after.shape), f"of the source's shape {tuple(before.shape)}")
     out = torch.full_like(after, -1)
     for row, (old, new) in enumerate(zip(before.tolist(), after.tolist(), strict=True)):
         for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
