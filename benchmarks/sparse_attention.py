@@ -2,10 +2,10 @@
 
     python -m benchmarks.sparse_attention --out benchmarks/results/sparse_attention.json
 
-Queries and keys are random features of smooth places on a square (nearby tokens look at each other, as in images), and
-the alive tiles are those with the largest scores against each query's own best, so the error is that of a good choice; `random tiles` is the error of a
-blind one. Arms: dense SDPA, the tile kernel (which also finds the gaps) and the gathered kernel, each at several shares
-of alive tiles. On a CPU; no GPU kernel was run.
+Queries and keys are random features of smooth places on a square (nearby tokens look at each other, as in images). The
+alive tiles are those with the largest scores against each query's own best, so the error is that of a good choice;
+`random tiles` is the error of a blind one. Arms: dense SDPA, the tile kernel (which also finds the gaps) and the
+gathered kernel, each at several shares of alive tiles. On a CPU; no GPU kernel was run.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def alive_tiles(q: Tensor, k: Tensor, tile: Tile, share: float) -> dict[str, Ten
     """The best `share` of each query tile's key tiles by their scores, and as many drawn blindly."""
     shape = (1, HEADS, *tile.counts(q.shape[2], k.shape[2]))
     step = Step(seed=0, sample=torch.zeros(1, dtype=torch.int64))
-    return {"best": best(tile_excess(q, k, tile), share), "random": best(step.draw("tiles", shape[1:], "uniform"), share)}
+    return {
+        "best": best(tile_excess(q, k, tile), share),
+        "random": best(step.draw("tiles", shape[1:], "uniform"), share),
+    }
 
 
 def error(out: Tensor, wanted: Tensor) -> float:

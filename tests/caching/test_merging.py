@@ -74,7 +74,7 @@ def test_every_token_comes_back_and_alike_ones_unchanged(count, seed):
     same = torch.full((2, 16, 3), 2.5)
     assert torch.equal(made.unmerge(made.merge(same)), same)
     back = made.unmerge(made.merge(x))
-    untouched = made.left[:, : -4] if count < 12 else made.left[:, :0]
+    untouched = made.left[:, :-4] if count < 12 else made.left[:, :0]
     for row in range(2):
         assert torch.equal(back[row, untouched[row]], x[row, untouched[row]])
 

@@ -51,7 +51,9 @@ def test_the_way_up_follows_the_probability_flow(update):
         middle = trajectory.states[n // 2]
         want = flow_solution(process, X, 1e-9, trajectory.times[n // 2])
         errors.append(float((middle - want).abs().max()))
-    order = {"Euler": 0.95, "DDIM": 0.95, "Heun": 1.9, "DPMSolver2M": 1.6}[type(update).__name__]  # its two ends are of order one
+    order = {"Euler": 0.95, "DDIM": 0.95, "Heun": 1.9, "DPMSolver2M": 1.6}[
+        type(update).__name__
+    ]  # its two ends are of order one
     assert math.log2(errors[0] / errors[1]) > order
 
 

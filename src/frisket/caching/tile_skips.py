@@ -202,7 +202,9 @@ class _State:
         alive = (held.alive | do) & ~skip
         self.report.add(alive, step)
         self.calls += 1
-        self.skipped += float((~alive).sum()) / alive[0, 0].numel() * q.shape[2] * k.shape[2] * (q.shape[3] + v.shape[3])
+        self.skipped += (
+            float((~alive).sum()) / alive[0, 0].numel() * q.shape[2] * k.shape[2] * (q.shape[3] + v.shape[3])
+        )
         if looks == "gaps" and config.kernel == "tiles":
             made = attend_tiles(q, k, v, alive, tile, bias)
             held.alive = config.choice.next(alive, made.gap, step)

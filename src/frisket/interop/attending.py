@@ -56,7 +56,9 @@ class Attending(TorchFunctionMode):
         scale = plain if given.get("scale") is None else given["scale"]
         strange = [name for name in ("dropout_p", "is_causal", "enable_gqa") if given.get(name)]
         if strange or q.ndim != 4:
-            raise FrisketError(f"{self.site}: attention with {', '.join(strange) or f'{q.ndim} axes'} has no handlers yet")
+            raise FrisketError(
+                f"{self.site}: attention with {', '.join(strange) or f'{q.ndim} axes'} has no handlers yet"
+            )
         tags = Tags(n=q.shape[2]), Tags(n=k.shape[2])
         positions = None if mask is None else _Added(_bias(mask, q))
         q = q if scale == plain else q * (scale / plain)

@@ -103,7 +103,12 @@ def captioned(size: str) -> Experiment:
     """The base: two digits side by side, and the two words that name them."""
     width, depth, batch, steps = {"tiny": (32, 2, 8, 10), "small": (64, 6, 32, 1500)}[size]
     dial = Dial(
-        objects=(2, 2), kinds=("digit",), sizes=(0.38, 0.46), tilt=0.15, palette=6, textures=("plain", "striped", "checked")
+        objects=(2, 2),
+        kinds=("digit",),
+        sizes=(0.38, 0.46),
+        tilt=0.15,
+        palette=6,
+        textures=("plain", "striped", "checked"),
     )
     return Experiment(
         name="captioned-digits",

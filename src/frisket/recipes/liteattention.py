@@ -44,7 +44,9 @@ TILES = {
     64: Tile(queries=192, keys=192), 96: Tile(queries=192, keys=144), 128: Tile(queries=128, keys=176),
     192: Tile(queries=128, keys=112), 256: Tile(queries=128, keys=80),
 }  # fmt: skip
-VARIANTS = {f"head width up to {width}": f"the published tile of 16-bit numbers: {tile}" for width, tile in TILES.items()}
+VARIANTS = {
+    f"head width up to {width}": f"the published tile of 16-bit numbers: {tile}" for width, tile in TILES.items()
+}
 
 SMALL = Tile(queries=16, keys=16)
 DENSITY = 0.5  # of the controls: what the marks at THRESHOLD leave, as measured

@@ -31,6 +31,7 @@ from frisket.sampling.regions import known_state
 from frisket.sampling.sampler import Sampler
 from frisket.sampling.scales import Constant
 
+
 class Pipeline:
     """model: a built backbone (an nn.Module with `config`). codec: its config; built here. others: further models that
     the sampler's guidance names; they are not saved. reads: how conditions that are not raw in the data are encoded

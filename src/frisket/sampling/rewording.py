@@ -66,7 +66,9 @@ def reword(
         held[0] = source == "replay"
         if mask is not None:
             held[1] = known_state(state, mask[rows].to(pipeline.device)).where
-        words = _words(pipeline.model, old.rows(rows), new.rows(rows), how, None if emphasis is None else emphasis[rows])
+        words = _words(
+            pipeline.model, old.rows(rows), new.rows(rows), how, None if emphasis is None else emphasis[rows]
+        )
         step = Step(seed=seed, sample=ids)
         made = _two_streams(pipeline, sampler, state, old.rows(rows), new.rows(rows), step, held, words)
         target, other = (pipeline._decoded(each).to(x.dtype) for each in made.chunk(2)[::-1])
@@ -89,17 +91,15 @@ def _two_streams(
         sampler,
         guidance=_of_target(sampler.guidance),
         corrections=(*sampler.corrections, Replay(trajectory=both, where=held.flatten(0, 1))),
-        caches=tuple(aid.told(words) if words is not None and isinstance(aid, Worded) else aid for aid in sampler.caches),
+        caches=tuple(
+            aid.told(words) if words is not None and isinstance(aid, Worded) else aid for aid in sampler.caches
+        ),
     )
     run = moving.run(
         model, pipeline.process, shape=tuple(x.shape[1:]), step=step.at(sample=step.sample.repeat(2)),
         cond=Condition.cat([old, new]), start=both.start, others=pipeline.others,
     )  # fmt: skip
-    last = None
-    for last in evaluating((model, *pipeline.others.values()), run):
-        pass
-    assert last is not None
-    return last.x
+    return list(evaluating((model, *pipeline.others.values()), run))[-1].x
 
 
 @dataclass(frozen=True, kw_only=True)

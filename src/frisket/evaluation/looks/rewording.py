@@ -13,6 +13,7 @@ from frisket.caching.merging import TokenMerging
 from frisket.core.files import save_tensors
 from frisket.core.registry import register
 from frisket.data.base import Data
+from frisket.data.scenes.vocabulary import CLASSES
 from frisket.evaluation.plots import image_table
 from frisket.evaluation.report import Section, Table
 from frisket.evaluation.scores.rewording import Task, edited, graded, inversion_error, task_of
@@ -54,7 +55,10 @@ class EditTable:
         rows = [(name, *(f"{e:.2e}" for e in row)) for name, row in errors.items()]
         columns = ("solver", *(f"{steps} steps" for steps in self.steps))
         table = Table(columns=columns, rows=tuple(rows), right=tuple(range(1, len(columns))))
-        text = "Mean squared error of held-out images inverted under their captions and sampled back, without guidance; a step is one forward each way."
+        text = (
+            "Mean squared error of held-out images inverted under their captions and sampled back, without guidance; a "
+            "step is one forward each way."
+        )
         return Section(title="Inversion", text=text, table=table), {"steps": list(self.steps), **errors}
 
     def _edits(self, pipeline: Pipeline, task: Task, folder: Path) -> tuple[list[Section], dict[str, Any]]:
@@ -100,8 +104,6 @@ def _kept(task: Task) -> Task:
     """The task of changing nothing."""
     label = task.wanted.objects["label"].clone()
     names = [caption.split(",")[0].split()[-1] for caption in task.before]
-    from frisket.data.scenes.vocabulary import CLASSES
-
     label[:, 0] = torch.tensor([CLASSES.index(name) for name in names])
     wanted = replace(task.wanted, objects=task.wanted.objects | {"label": label})
     return replace(task, wanted=wanted, after=task.before)

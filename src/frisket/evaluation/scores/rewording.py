@@ -57,7 +57,9 @@ def task_of(data: Data, n: int, seed: int) -> Task:
     ids = torch.arange(n)
     table, size = source.table(ids), source.config.size
     label = table.objects["label"]
-    shift = 1 + (random.uniform(random.key(seed, ids, random.hash_text("reword")), 1)[:, 0] * (DIGITS - 1)).floor().long()
+    shift = (
+        1 + (random.uniform(random.key(seed, ids, random.hash_text("reword")), 1)[:, 0] * (DIGITS - 1)).floor().long()
+    )
     new = label.clone()
     new[:, 0] = (label[:, 0] + shift) % DIGITS
     wanted = replace(table, objects=table.objects | {"label": new})
