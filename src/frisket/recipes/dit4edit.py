@@ -23,7 +23,8 @@ from frisket.data.scenes.vocabulary import DIGITS
 from frisket.evaluation.compare import less, more
 from frisket.evaluation.looks.rewording import EditTable
 from frisket.experiments.experiment import Experiment, Study
-from frisket.experiments.paper import Paper
+from frisket.experiments.paper import Count, Paper
+from frisket.interop.counts import foreign_parameters
 from frisket.models.backbones.transformer import Transformer
 from frisket.models.block import Block, Branch, repeat
 from frisket.models.doors import Door
@@ -32,6 +33,7 @@ from frisket.models.layers.embedders import TextIds
 from frisket.models.layers.ends import Patches
 from frisket.models.layers.ffn import Gelu
 from frisket.models.layers.modulation import Shared
+from frisket.models.layers.norms import LayerNorm
 from frisket.processes.gaussian import Gaussian
 from frisket.sampling.control.cross import CrossControl
 from frisket.sampling.control.selves import SelfControl
@@ -52,6 +54,12 @@ PAPER = Paper(
     claim="a second-order inversion needs fewer steps, and attention control keeps what the words do not change",
 )  # fmt: skip
 
+COUNTS = (
+    Count(
+        name="PixArt-alpha, the published host: billions of parameters", published=0.6, tolerance=0.02,
+        compute=lambda: foreign_parameters("PixArtTransformer2DModel") / 1e9,
+    ),
+)  # fmt: skip
 CROSS, SELVES = CrossControl(until=0.6), SelfControl(after=0.4, beyond=0.5)
 
 
@@ -88,11 +96,12 @@ STUDY = Study(
 
 
 def block() -> Block:
-    """PixArt's: self-attention, attention to the words (neither modulated nor gated), feed-forward."""
+    """PixArt's, with a norm of its own before the words: self-attention, attention to the words (neither modulated nor
+    gated), feed-forward."""
     return Block(
         branches=(
             Branch(name="attn", mixer=Attention()),
-            Branch(name="cross", mixer=Cross(), norm=None, uses=()),
+            Branch(name="cross", mixer=Cross(), norm=LayerNorm(affine="weight"), uses=()),
             Branch(name="ffn", mixer=Gelu()),
         ),
         modulation=Shared(),
@@ -101,18 +110,18 @@ def block() -> Block:
 
 def captioned(size: str) -> Experiment:
     """The base: two digits side by side, and the two words that name them."""
-    width, depth, batch, steps = {"tiny": (32, 2, 8, 10), "small": (64, 6, 32, 1500)}[size]
+    width, depth, batch, steps = {"tiny": (32, 2, 8, 10), "small": (64, 4, 32, 3000)}[size]
     dial = Dial(
         objects=(2, 2),
         kinds=("digit",),
-        sizes=(0.38, 0.46),
-        tilt=0.15,
+        sizes=(0.42, 0.5),
+        tilt=0.1,
         palette=6,
         textures=("plain", "striped", "checked"),
     )
     return Experiment(
         name="captioned-digits",
-        data=Scenes(size=(12, 24), dial=dial, arrange=Sides(), facts=()),
+        data=Scenes(size=(8, 16), dial=dial, arrange=Sides(), facts=()),
         codec=Pixels(),
         reads={"caption": Reader(key="caption", codec=Sentences(words=(",", *DIGITS), length=3))},
         process=Gaussian(),

@@ -27,7 +27,7 @@ def test_one_word_is_exchanged_and_the_rest_of_the_scene_stays():
         old, new = before.split(", "), after.split(", ")
         assert old[0] != new[0]
         assert old[1:] == new[1:]
-    assert found.x.shape == (6, 3, 12, 24)
+    assert found.x.shape == (6, 3, 8, 16)
 
 
 def test_ground_and_other_digits_are_apart_and_leave_the_edited_digit():
@@ -35,8 +35,8 @@ def test_ground_and_other_digits_are_apart_and_leave_the_edited_digit():
     assert not bool((found.ground & found.others).any())
     rest = ~(found.ground | found.others)
     assert bool(rest.flatten(1).any(1).all())
-    assert not bool(rest[..., 14:].any())  # the edited digit stands at the left
-    assert not bool(found.others[..., :10].any())
+    assert not bool(rest[..., 10:].any())  # the edited digit stands at the left
+    assert not bool(found.others[..., :6].any())
 
 
 def test_the_drawn_class_depends_on_the_seed_and_not_on_how_many():
