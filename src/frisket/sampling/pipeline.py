@@ -25,6 +25,7 @@ from frisket.processes.known import Known
 from frisket.sampling.base import Aid, Snapshot, Start, Update, process_noise
 from frisket.sampling.conditions import class_counts, read_conditions
 from frisket.sampling.corrections import ImposeKnown
+from frisket.sampling.encoded import encoded
 from frisket.sampling.grids import Rounds
 from frisket.sampling.guidance import Guidance, cfg
 from frisket.sampling.regions import known_state
@@ -33,17 +34,22 @@ from frisket.sampling.scales import Constant
 
 
 class Pipeline:
-    """model: a built backbone (an nn.Module with `config`). codec: its config; built here. others: further models that
-    the sampler's guidance names; they are not saved. reads: how conditions that are not raw in the data are encoded
-    (captions), by the names that the model reads them under; saved with the pipeline. stages: pipelines that make a
-    condition which is not given (the low-resolution image of a super-resolution model), by its name; saved too."""
+    """model: a built backbone (an nn.Module with `config`). codec: its config; built here. process, sampler: None for a
+    model that makes no samples (see `Segmenter`). others: further models that the sampler's guidance names; they are not
+    saved. reads: how conditions that are not raw in the data are encoded (captions), by the names that the model reads
+    them under; saved with the pipeline. stages: pipelines that make a condition which is not given (the low-resolution
+    image of a super-resolution model), by its name; saved too."""
+
+    process: Process
+    sampler: Sampler
 
     def __init__(
-        self, model: nn.Module, process: Process, codec: CodecConfig, sampler: Sampler, info: Info,
+        self, model: nn.Module, process: Process | None, codec: CodecConfig, sampler: Sampler | None, info: Info,
         others: Mapping[str, nn.Module] | None = None, reads: Mapping[str, Reader] | None = None,
         stages: Mapping[str, Pipeline] | None = None,
     ):  # fmt: skip
-        self.model, self.process, self.codec, self.sampler, self.info = model, process, codec, sampler, info
+        self.model, self.codec, self.info = model, codec, info
+        self.process, self.sampler = process, sampler  # type: ignore[assignment]
         self.coder = codec.build()
         self.others = dict(others or {})
         self.reads = dict(reads or {})
@@ -105,19 +111,20 @@ class Pipeline:
 
     def snapshots(
         self, n: int, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
-        caches: Sequence[Aid] | None = None, first: int = 0, negative: Mapping[str, Any] | None = None,
-        **conditions: Any,
+        caches: Sequence[Aid] | None = None, first: int = 0, known: Known | None = None,
+        negative: Mapping[str, Any] | None = None, **conditions: Any,
     ) -> Iterator[Snapshot]:  # fmt: skip
-        """The run of `sample` for one batch of n, move by move; states are decoded with `decode`. Earlier stages are
-        run to their end first."""
+        """The run of `sample`, or with `known` of `complete`, for one batch of n, move by move; states are decoded with
+        `decode`. Earlier stages are run to their end first."""
         check(n >= 1, "n", n, "at least 1")
         sampler = self._sampler(steps, guidance, caches)
+        sampler = sampler if known is None else self._imposing(sampler)
         conditions = self._staged(conditions, lambda stage, own: stage.sample(
             n, seed=seed, batch=n, first=first, negative=_among(negative, own), **own
         ))  # fmt: skip
         cond = self._conditions(conditions, n, negative)
         ids = torch.arange(first, first + n, device=self.device)
-        return self._run(sampler, Step(seed=seed, sample=ids), cond, None)
+        return self._run(sampler, Step(seed=seed, sample=ids), cond, None if known is None else known.to(self.device))
 
     def edit(
         self, x: Tensor, mask: Tensor, *, seed: int = 0, steps: int | None = None,
@@ -233,6 +240,8 @@ class Pipeline:
     def _sampler(
         self, steps: int | None, guidance: float | Guidance | None, caches: Sequence[Aid] | None = None
     ) -> Sampler:
+        if self.process is None or self.sampler is None:
+            raise FrisketError("this pipeline makes no samples: it has no process, or no sampler")
         sampler = self.sampler if steps is None else replace(self.sampler, steps=steps)
         sampler = sampler if caches is None else replace(sampler, caches=tuple(caches))
         if guidance is None:
@@ -255,7 +264,9 @@ class Pipeline:
         self, values: Mapping[str, Any], n: int, negative: Mapping[str, Any] | None = None
     ) -> Condition | None:
         def read(given: Mapping[str, Any]) -> Condition | None:
-            return read_conditions(given, n, class_counts(self.model, self.info), self.info, self.device, self.readers)
+            counts = class_counts(self.model, self.info)
+            found = read_conditions(given, n, counts, self.info, self.device, self.readers)
+            return encoded(found, self.model, self.coder)
 
         cond = read(values)
         for name in negative or ():
