@@ -2,10 +2,10 @@
 
     python -m benchmarks.sparse_attention --out benchmarks/results/sparse_attention.json
 
-Queries and keys are random features of smooth places on a square (nearby tokens look at each other, as in images), and
-the alive tiles are those with the largest scores against each query's own best, so the error is that of a good choice; `random tiles` is the error of a
-blind one. Arms: dense SDPA, the tile kernel (which also finds the gaps) and the gathered kernel, each at several shares
-of alive tiles. On a CPU; no GPU kernel was run.
+Queries and keys are random features of smooth places on a square (nearby tokens look at each other, as in images). The
+alive tiles are those with the largest scores against each query's own best, so the error is that of a good choice;
+`random tiles` is the error of a blind one. Arms: dense SDPA, the tile kernel (which also finds the gaps) and the
+gathered kernel, each at several shares of alive tiles. On a CPU; no GPU kernel was run.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ SHARPNESS = 12.0  # of attention: how narrow the places are that a token looks a
 
 def inputs(n: int) -> tuple[Tensor, Tensor, Tensor]:
     """q, k (1, h, n, d): cosines of random directions over the square, so q.k falls off with distance; v normal."""
-    side = math.isqrt(n)
-    height, width = side, n // side
+    height = 2 ** (n.bit_length() // 2)
+    width = n // height
     step = Step(seed=0, sample=torch.zeros(1, dtype=torch.int64))
     y, x = torch.meshgrid(torch.arange(height) / height, torch.arange(width) / width, indexing="ij")
     place = torch.stack([y, x], -1).reshape(1, 1, n, 2).float()
@@ -49,7 +49,10 @@ def alive_tiles(q: Tensor, k: Tensor, tile: Tile, share: float) -> dict[str, Ten
     """The best `share` of each query tile's key tiles by their scores, and as many drawn blindly."""
     shape = (1, HEADS, *tile.counts(q.shape[2], k.shape[2]))
     step = Step(seed=0, sample=torch.zeros(1, dtype=torch.int64))
-    return {"best": best(tile_excess(q, k, tile), share), "random": best(step.draw("tiles", shape[1:], "uniform"), share)}
+    return {
+        "best": best(tile_excess(q, k, tile), share),
+        "random": best(step.draw("tiles", shape[1:], "uniform"), share),
+    }
 
 
 def error(out: Tensor, wanted: Tensor) -> float:

@@ -23,7 +23,8 @@ from frisket.core.registry import register
 from frisket.core.step import Step
 
 CITE = (
-    "Shmilovich, Wu, Dahan, Domb. LiteAttention: A Temporal Sparse Attention for Diffusion Transformers. 2025. arXiv:2511.11062"
+    "Shmilovich, Wu, Dahan, Domb. LiteAttention: A Temporal Sparse Attention for Diffusion Transformers. 2025. "
+    "arXiv:2511.11062"
 )
 
 

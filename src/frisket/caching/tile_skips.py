@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -31,8 +31,7 @@ from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.registry import register
 from frisket.core.sites import match
 from frisket.core.step import Step
-from frisket.models.attend import ALL, lower
-from frisket.models.masks.base import All
+from frisket.models.attend import placed
 from frisket.models.tokens import Tags
 
 Ranges = tuple[tuple[int, int], ...]
@@ -170,7 +169,9 @@ class _State:
     def attend(self, site: str, call: Callable[..., Tensor], args: tuple[Any, ...], step: Step) -> Tensor:
         """The attention of `args` (those of `models.attend.attend`) over alive tiles; the plain call where a choice
         looks at nothing and skips nothing."""
-        q, k, v, bias, spared = placed(*args)
+        q, k, v, q_tags, k_tags, *rest = args
+        q, k, bias = placed(q, k, q_tags, k_tags, *rest[:2])  # the kernel named last is not asked
+        spared = _foreign(k_tags)
         branches = step.branch.split("+")
         if len(q) % len(branches):
             raise FrisketError(f"{len(q)} rows do not divide into the guidance branches {step.branch}")
@@ -201,7 +202,9 @@ class _State:
         alive = (held.alive | do) & ~skip
         self.report.add(alive, step)
         self.calls += 1
-        self.skipped += float((~alive).sum()) / alive[0, 0].numel() * q.shape[2] * k.shape[2] * (q.shape[3] + v.shape[3])
+        self.skipped += (
+            float((~alive).sum()) / alive[0, 0].numel() * q.shape[2] * k.shape[2] * (q.shape[3] + v.shape[3])
+        )
         if looks == "gaps" and config.kernel == "tiles":
             made = attend_tiles(q, k, v, alive, tile, bias)
             held.alive = config.choice.next(alive, made.gap, step)
@@ -225,28 +228,12 @@ class _State:
         return held
 
 
-def placed(
-    q: Float[Tensor, "b h n d"], k: Float[Tensor, "b h m d"], v: Float[Tensor, "b h m d"], q_tags: Tags, k_tags: Tags,
-    mask: Any = ALL, positions: Any = None, kernel: str = "sdpa",
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:  # fmt: skip
-    """q and k with their positions applied, v, the bias with the mask in it, and which keys are not the state's own
-    (m,), None where all are. Raises `FrisketError` on a mask that lets some query see nothing."""
-    bias = None
-    if positions is not None:
-        q, k, bias = positions.place(q, k, q_tags, k_tags)
-    if not isinstance(mask, All) or k_tags.valid is not None:
-        low = lower(mask, q_tags, k_tags, len(q), q.device)
-        if low.empty is not None:
-            raise FrisketError("tile skips need a mask under which every query sees a key")
-        if low.allowed is not None:
-            zero = torch.zeros((), dtype=q.dtype, device=q.device) if bias is None else bias.to(q.dtype)
-            bias = zero.expand(torch.broadcast_shapes(zero.shape, low.allowed.shape)).masked_fill(
-                ~low.allowed, float("-inf")
-            )
-    if k_tags.stream is None:
-        return q, k, v, bias, None
-    foreign = k_tags.stream != 0
-    return q, k, v, bias, foreign if foreign.ndim == 1 else foreign.any(0)
+def _foreign(tags: Tags) -> Bool[Tensor, "m"] | None:
+    """Which keys are not the state's own; None where all are."""
+    if tags.stream is None:
+        return None
+    foreign = tags.stream != 0
+    return foreign if foreign.ndim == 1 else foreign.any(0)
 
 
 def _rows(bias: Tensor | None, part: slice) -> Tensor | None:

@@ -5,7 +5,8 @@ flash attention visits them; on the way every visited tile gets its *gap*: how f
 running maximum, in powers of two (the test of LiteAttention, arXiv 2511.11062; facts from moonmath-ai/LiteAttention,
 whose kernel is CUDA). `block_mask` lowers the same tiles to FlexAttention; on a CPU it is checked against this kernel,
 on a GPU it has not been run.
-Shapes: b batch, h heads, n queries, m keys, d width of a head (e of its values), i query tiles, j key tiles; p pairs alive at once.
+Shapes: b batch, h heads, n queries, m keys, d width of a head (e of its values), i query tiles, j key tiles; p pairs
+alive at once.
 """
 
 from __future__ import annotations
@@ -182,9 +183,7 @@ def _cut(x: Tensor, size: int) -> Tensor:
     return pad(x, (0, 0, 0, -x.shape[2] % size)).unflatten(2, (-1, size))
 
 
-def _visit(
-    qt: Tensor, kt: Tensor, vt: Tensor, alive: Tensor, cut: _Cut, first: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def _visit(qt: Tensor, kt: Tensor, vt: Tensor, alive: Tensor, cut: _Cut, first: int) -> tuple[Tensor, Tensor, Tensor]:
     """Online softmax of query tiles first, first + 1, ... over their alive key tiles, last key tile first."""
     top = qt.new_full(qt.shape[:2], -math.inf)
     total, out = torch.zeros_like(top), qt.new_zeros(*qt.shape[:2], vt.shape[-1])

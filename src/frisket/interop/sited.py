@@ -3,7 +3,8 @@
 `install(transformer, handlers)` and `cache.install(transformer)` work on every class that `interop.layouts` describes,
 and on a diffusers pipeline that holds one. Sites are `model` (called with the state and its time), `block[i]` (with the
 hidden states) and `block[i].NAME` (with the branch's own input, which is normalised already; all other arguments stay
-as they are). Nothing is left on the modules afterwards. Shapes: those of the model.
+as they are) and, inside a branch that attends, `block[i].NAME.attend` (`interop.attending`). Nothing is left on the
+modules afterwards. Shapes: those of the model.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from frisket.core.errors import FrisketError
 from frisket.core.registry import register
 from frisket.core.sites import Dispatch
 from frisket.core.step import find_step, use_step
+from frisket.interop.attending import Attending
 from frisket.interop.clock import Clock
 from frisket.interop.layouts import LAYOUTS, Layout
 
 HELD = "_frisket_sites"
+ATTENDING = ("attn", "attn2", "cross")  # branches whose attention is a site inside them
 
 
 @register("sited/described")
@@ -57,7 +60,12 @@ class SitedModel:
         self.users = 0
 
     def sites(self) -> list[str]:
-        return ["model", *self.places]
+        return ["model", *(found for site in self.places for found in (site, *self._attends(site)))]
+
+    def _attends(self, site: str) -> tuple[str, ...]:
+        """The attention inside a branch that attends."""
+        name = site.rpartition(".")[2]
+        return (f"{site}.attend",) if name in ATTENDING and "." in site else ()
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
@@ -118,12 +126,25 @@ class SitedModel:
         def forward(*args: Any, **kwargs: Any) -> Any:
             if self.at is None:
                 return plain(*args, **kwargs)
+            call = self._attended(site, plain)
             if args:
-                return self.at(site, lambda x: plain(x, *args[1:], **kwargs), args[0])
+                return self.at(site, lambda x: call(x, *args[1:], **kwargs), args[0])
             name = next(iter(kwargs))
-            return self.at(site, lambda x: plain(**{**kwargs, name: x}), kwargs[name])
+            return self.at(site, lambda x: call(**{**kwargs, name: x}), kwargs[name])
 
         return forward
+
+    def _attended(self, site: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+        """The branch with its attention at the site inside it, where a handler stands there."""
+        inside, at = self._attends(site), self.at
+        if at is None or not inside or not (at.handlers or {}).get(inside[0]):
+            return plain
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with Attending(at, inside[0]):
+                return plain(*args, **kwargs)
+
+        return call
 
 
 def _places(model: nn.Module, layout: Layout) -> dict[str, nn.Module]:

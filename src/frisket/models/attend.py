@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from frisket.core.errors import unknown
+from frisket.core.errors import FrisketError, unknown
 from frisket.models.masks.base import All, AttentionMask, View
 from frisket.models.tokens import Tags
 
@@ -170,3 +170,24 @@ def _lower_flex(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, device:
     filled = (lambda row, head, query, key: mod(row, head, query, key) | rows[row, query]) if some else mod
     made = create_block_mask(filled, per_row, None, q_tags.n, k_tags.n, device=str(device))
     return Lowered(made, empty[:, None, :, None] if some and mask.empty == "zeros" else None)
+
+
+def placed(
+    q: Float[Tensor, "b h n d"], k: Float[Tensor, "b h m d"], q_tags: Tags, k_tags: Tags,
+    mask: AttentionMask = ALL, positions: Placing | None = None,
+) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+    """q and k with their positions applied, and all that is added to their scores: the bias, -inf where the mask or the
+    keys' validity hides a key; None for nothing. For handlers that attend by themselves. Raises `FrisketError` on a mask
+    under which some query sees no key."""
+    bias = None
+    if positions is not None:
+        q, k, bias = positions.place(q, k, q_tags, k_tags)
+    if isinstance(mask, All) and k_tags.valid is None:
+        return q, k, bias
+    low = lower(mask, q_tags, k_tags, len(q), q.device)
+    if low.empty is not None:
+        raise FrisketError("a handler that attends by itself needs a mask under which every query sees a key")
+    if low.allowed is not None:
+        own = torch.zeros((), dtype=q.dtype, device=q.device) if bias is None else bias.to(q.dtype)
+        bias = own.expand(torch.broadcast_shapes(own.shape, low.allowed.shape)).masked_fill(~low.allowed, float("-inf"))
+    return q, k, bias

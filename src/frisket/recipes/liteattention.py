@@ -19,7 +19,8 @@ from frisket.data.scenes.source import Scenes
 from frisket.evaluation.compare import less
 from frisket.evaluation.looks.tile_skips import TileDensities
 from frisket.experiments.experiment import Experiment, Study
-from frisket.experiments.paper import Paper
+from frisket.experiments.paper import Count, Paper
+from frisket.interop.counts import foreign_parameters
 from frisket.models.backbones.transformer import Transformer
 from frisket.models.block import Block, repeat
 from frisket.models.layers.ends import Patches
@@ -40,15 +41,23 @@ PAPER = Paper(
     claim="tiles marked once can stay skipped: a third to a half of attention is saved at equal quality, no profiling",
 )  # fmt: skip
 
+COUNTS = (
+    Count(
+        name="Wan2.1-14B, the published host: billions of parameters", published=14, tolerance=0.03,
+        compute=lambda: foreign_parameters("WanTransformer3DModel") / 1e9,
+    ),
+)  # fmt: skip
 TILES = {
     64: Tile(queries=192, keys=192), 96: Tile(queries=192, keys=144), 128: Tile(queries=128, keys=176),
     192: Tile(queries=128, keys=112), 256: Tile(queries=128, keys=80),
 }  # fmt: skip
-VARIANTS = {f"head width up to {width}": f"the published tile of 16-bit numbers: {tile}" for width, tile in TILES.items()}
+VARIANTS = {
+    f"head width up to {width}": f"the published tile of 16-bit numbers: {tile}" for width, tile in TILES.items()
+}
 
 SMALL = Tile(queries=16, keys=16)
-DENSITY = 0.5  # of the controls: what the marks at THRESHOLD leave, as measured
-THRESHOLD = -4.0
+THRESHOLD = -1.0  # attention of so small a network is spread out: at -4 next to no tile is left out
+DENSITY = 0.94  # of the controls: about what the marks at THRESHOLD leave
 
 
 def skipping(choice) -> dict:
@@ -58,9 +67,9 @@ def skipping(choice) -> dict:
 STUDY = Study(
     arms={
         "dense": {},
-        "marks, -8": skipping(Growing(threshold=-8.0)),
-        "marks, -4": skipping(Growing(threshold=THRESHOLD)),
+        "marks, -4": skipping(Growing(threshold=-4.0)),
         "marks, -2": skipping(Growing(threshold=-2.0)),
+        "marks, -1": skipping(Growing(threshold=THRESHOLD)),
         "every step anew": skipping(Fresh(density=DENSITY)),
         "profiled once": skipping(Profiled(density=DENSITY)),
         "scattered": skipping(Scattered(density=DENSITY)),
@@ -68,14 +77,14 @@ STUDY = Study(
     },
     measures=("tile_error", "tile_density", "last_density"),
     expect=(
-        less("tile_density", "marks, -4", "dense"),
-        less("tile_error", "marks, -4", "scattered"),
-        less("tile_error", "marks, -4", "near"),
-        less("tile_error", "marks, -4", "profiled once"),
+        less("tile_density", "marks, -1", "dense"),
+        less("tile_error", "marks, -1", "scattered"),
+        less("tile_error", "marks, -1", "near"),
+        less("tile_error", "marks, -1", "profiled once"),
     ),
     budget="steps",
     note="Relative distance of samples to those of dense attention, noise for noise, in place of video quality. The "
-         "controls have about the density of the marks at -4, measured beforehand; `every step anew` looks at all "
+         "controls have about the density of the marks at -1, measured beforehand on one seed; `every step anew` looks at all "
          "scores and so saves nothing.",
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ from frisket.core.step import Step
 from frisket.data.base import Info
 from frisket.processes.base import Process
 from frisket.processes.known import Known
-from frisket.sampling.base import Aid, Snapshot, Start, process_noise
+from frisket.sampling.base import Aid, Snapshot, Start, Update, process_noise
 from frisket.sampling.conditions import class_counts, read_conditions
 from frisket.sampling.corrections import ImposeKnown
 from frisket.sampling.encoded import encoded
@@ -174,6 +174,29 @@ class Pipeline:
             out.append(self._decoded(self._last(sampler, step, _rows(cond, rows), start=start)).to(x.dtype))
         return torch.cat(out)
 
+    def reword(
+        self, x: Tensor, before: Mapping[str, Any], after: Mapping[str, Any], *, mask: Tensor | None = None,
+        caches: Sequence[Aid] | None = None, seed: int = 0, steps: int | None = None,
+        guidance: float | Guidance | None = None, update: Update | None = None, batch: int = 64, **how: Any,
+    ) -> Tensor:  # fmt: skip
+        """Change x (b, c, *grid) so that it fits the conditions `after` where it fitted `before`, and keep the rest:
+        `reword(x, {"caption": "a cat"}, {"caption": "a dog"})`. Needs no training.
+
+        mask: bool, broadcastable to x, True where x may change; elsewhere it comes back bit for bit. caches: what the
+        edit borrows from the image ("control/..." parts) and other aids; the sampler's own if it has any, else cross- and
+        self-attention control. update: a reversible solver in place of the sampler's own. how: see
+        `sampling.rewording.reword`. Raises `FrisketError` on conditions that do not fit, and on a sampler that cannot be
+        inverted.
+        """
+        from frisket.sampling.rewording import CONTROLS, reword
+
+        sampler = self._sampler(steps, guidance, caches)
+        if caches is None and not sampler.caches:
+            sampler = replace(sampler, caches=CONTROLS)
+        sampler = sampler if update is None else replace(sampler, update=update)
+        where = None if mask is None else _mask_of(mask, x)
+        return reword(self, x, before, after, sampler=sampler, mask=where, seed=seed, batch=batch, **how).images
+
     def complete(
         self, known: Known, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
         batch: int = 64, negative: Mapping[str, Any] | None = None, **conditions: Any,
@@ -272,7 +295,7 @@ class Pipeline:
             self.model, self.process, shape=self.spec.shape, step=step, cond=cond, known=known, start=start,
             others=self.others,
         )  # fmt: skip
-        return _evaluating((self.model, *self.others.values()), run)
+        return evaluating((self.model, *self.others.values()), run)
 
     def _last(
         self, sampler: Sampler, step: Step, cond: Condition | None, known: Known | None = None,
@@ -295,7 +318,7 @@ class Pipeline:
         return data.cpu() if isinstance(data, Tensor) else data
 
 
-def _evaluating(models: tuple[nn.Module, ...], run: Iterator[Snapshot]) -> Iterator[Snapshot]:
+def evaluating(models: tuple[nn.Module, ...], run: Iterator[Snapshot]) -> Iterator[Snapshot]:
     """The run with the models in evaluation mode during each move; between moves they are as they were."""
     while True:
         before = [m.training for m in models]

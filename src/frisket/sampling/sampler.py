@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from typing import Any
 
@@ -76,11 +76,32 @@ class Sampler:
             if name not in (others or {}):
                 raise FrisketError(f"the guidance uses a further model {name!r}; give it as others={{{name!r}: model}}")
         times = _from(_checked(self.grid.times(self.steps, process)), start)
+        run = self._made(model, process, cond, known, shape, step, grad, others)
+        return run.snapshots(times, start)
+
+    def invert(
+        self, model: Any, process: Process, *, x: Tensor, step: Step, cond: Condition | None = None
+    ) -> Iterator[Snapshot]:
+        """The other way: from the state x (b, *s) at t = 0 up the grid to its first time, by the same update with a
+        history of its own, by the main branch alone and without corrections or caches (guidance above 1 leads an
+        inversion astray). `Start` takes the last snapshot back. Raises `FrisketError` on an update that draws noise or
+        knows no way up, and on a grid that goes up."""
+        plain = replace(self, guidance=Guidance(main=self.guidance.main), corrections=(), caches=())
+        name = getattr(type(self.update), "part_name", type(self.update).__name__)
+        check(getattr(self.update, "reversible", False), "update to invert with", name, "a solver without fresh noise")
+        times = _checked(self.grid.times(self.steps, process))
+        check(all(a > b for a, b in pairwise(times)), "grid to invert on", times, "going down at every move")
+        plain._check_inputs(tuple(x.shape[1:]), step, cond, None, None)
+        return plain._made(model, process, cond, None, tuple(x.shape[1:]), step, False, None).rising(times[::-1], x)
+
+    def _made(
+        self, model: Any, process: Process, cond: Condition | None, known: Known | None, shape: tuple[int, ...],
+        step: Step, grad: bool, others: Mapping[str, Any] | None,
+    ) -> _Run:  # fmt: skip
         models = {"": model, **(others or {})}
         mounted = {name: tuple(aid.mount(one) for aid in self.caches) for name, one in models.items()}
         step = step.at(run=step.run or f"run {next(RUNS)}")  # so that runs in turns never meet in a cache
-        run = _Run(self, process, models, mounted, cond, known, tuple(shape), step, grad)
-        return run.snapshots(times, start)
+        return _Run(self, process, models, mounted, cond, known, tuple(shape), step, grad)
 
     def sample(self, model: Any, process: Process, **inputs) -> Tensor:
         """The state at t = 0; `inputs` are those of `run`."""
@@ -146,6 +167,19 @@ class _Run:
             with torch.set_grad_enabled(self.grad):
                 x, estimate = self._move(x, times[index], times[index + 1], self.step.at(index=index, total=total))
             yield self._snapshot(x, times[index + 1], index + 1, total, estimate)
+
+    def rising(self, times: list[float], x: Tensor) -> Iterator[Snapshot]:
+        """Up the times by the update."""
+        total = len(times) - 1
+        yield self._snapshot(x, times[0], 0, total, None)
+        for index, (t, s) in enumerate(pairwise(times)):
+            step = self.step.at(index=index, total=total)
+            evaluate = _Evaluate(self, step)
+            at = Moment(process=self.process, evaluate=evaluate, step=step, memory=self.memory)
+            ends = (torch.full((len(x),), v, dtype=torch.float64, device=x.device) for v in (t, s))
+            with torch.set_grad_enabled(self.grad):
+                x = self.sampler.update.move(x, *ends, at)
+            yield self._snapshot(x, s, index + 1, total, evaluate.last)
 
     def _move(self, x: Tensor, t: float, s: float, step: Step) -> tuple[Tensor, Estimate | None]:
         evaluate = _Evaluate(self, step)

@@ -3,7 +3,10 @@ import torch
 
 from frisket.core import FrisketError, from_config, to_config
 from frisket.data.scenes import draw, render_table
-from frisket.data.scenes.arrange import FarHalves, Free, right_half
+from frisket.data.scenes.arrange import FarHalves, Free, Sides, right_half
+from frisket.data.scenes.draw import Dial
+from frisket.data.scenes.source import Scenes
+from frisket.data.scenes.vocabulary import CLASSES
 
 
 def test_free_is_as_drawn():
@@ -39,3 +42,15 @@ def test_it_is_a_config():
     assert from_config(to_config(FarHalves(gap=0.3))) == FarHalves(gap=0.3)
     with pytest.raises(FrisketError, match=r"arrange\.gap"):
         FarHalves(gap=1.0)
+
+
+def test_sides_stand_in_the_order_of_their_caption_and_do_not_meet():
+    data = Scenes(size=(12, 24), dial=Dial(objects=(2, 3), sizes=(0.3, 0.45)), arrange=Sides(), facts=())
+    table = data.open().table(torch.arange(32))
+    o, k = table.objects, table.present.sum(1)
+    assert bool((o["x"].diff(dim=1)[table.present[:, 1:]] > 0).all())
+    reach = o["size"] * (o["angle"].cos().abs() + o["angle"].sin().abs())
+    assert bool((reach <= (1 / k)[:, None] + 1e-6)[table.present].all())
+    assert bool((reach + o["y"].abs() <= 0.5 + 1e-6)[table.present].all())
+    batch = data.open().batch(torch.arange(4))
+    assert batch["caption"][0].split(", ")[0] == CLASSES[int(batch["labels"][0, 0])]

@@ -1,4 +1,4 @@
-"""How drawn scenes are laid out before they are rendered: as drawn, or as two far halves that must agree.
+"""How drawn scenes are laid out before they are rendered: as drawn, side by side, or as two far halves that must agree.
 
 Far halves: the nearest object stands at the left border of the frame and its twin (same class, digit, colour, texture,
 size, angle) at the right border at the same height. Either side alone is ordinary; only what carries information across
@@ -67,6 +67,28 @@ class FarHalves:
 
     def most(self, objects: int) -> int:
         return 2
+
+
+@register("arrange/sides")
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """Objects side by side, each in the middle of an equal part of the width, the nearest at the left: a caption names
+    them from left to right. Heights stay as drawn, as far as whole objects allow."""
+
+    def __call__(self, table: Table) -> Table:
+        half_x, half_y = half_of(table.aspect)
+        o, count = table.objects, table.present.sum(1, keepdim=True)
+        part = 2 * half_x / count.clamp(min=1)
+        x = -half_x + part * (torch.arange(table.present.shape[1]) + 0.5)
+        turned = o["angle"].cos().abs() + o["angle"].sin().abs()
+        size = torch.minimum(o["size"], torch.minimum(part / 2, torch.full_like(part, half_y)) / turned)
+        limit = (half_y - size * turned).clamp(min=0)
+        y = torch.maximum(torch.minimum(o["y"], limit), -limit)
+        still = torch.zeros_like(y)
+        return replace(table, objects=o | {"size": size, "x": x, "y": y, "vx": still, "vy": still})
+
+    def most(self, objects: int) -> int:
+        return objects
 
 
 def right_half(size: tuple[int, int], gap: float = 0.4) -> Bool[Tensor, "1 h w"]:

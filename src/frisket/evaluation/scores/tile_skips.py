@@ -45,10 +45,7 @@ class TileSkipping:
 
 def final_states(pipeline: Pipeline, n: int, seed: int) -> tuple[Float[Tensor, "n ..."], list[float]]:
     """The states at t = 0 of n samples, and each step's share of computed tiles (1 without tile skips)."""
-    last = None
     with torch.no_grad():
-        for last in pipeline.snapshots(n, seed=seed, **pipeline.in_turn(n)):
-            pass
-    assert last is not None
+        last = list(pipeline.snapshots(n, seed=seed, **pipeline.in_turn(n)))[-1]
     found = [report.densities for report in last.reports if hasattr(report, "densities")]
     return last.x, found[0] if found else [1.0] * last.total

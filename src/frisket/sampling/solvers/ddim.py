@@ -30,6 +30,11 @@ class DDIM:
     def __post_init__(self):
         check(0.0 <= self.eta <= 1.0, "solver.eta", self.eta, "between 0 and 1")
 
+    @property
+    def reversible(self) -> bool:
+        """Whether it leads from the data up to noise, too."""
+        return self.eta == 0.0
+
     def move(self, x: Tensor, t: Tensor, s: Tensor, at: Moment) -> Tensor:
         estimate = at.evaluate(x, t)
         assert estimate.x0 is not None

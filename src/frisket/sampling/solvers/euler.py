@@ -7,6 +7,7 @@ dx/dt = alpha'(t) x0 + sigma'(t) noise, with x0 and noise the estimates at (x, t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -20,6 +21,8 @@ from frisket.sampling.levels import gaussian
 @dataclass(frozen=True, kw_only=True)
 class Euler:
     """One forward a move."""
+
+    reversible: ClassVar[bool] = True
 
     def move(self, x: Tensor, t: Tensor, s: Tensor, at: Moment) -> Tensor:
         slope = gaussian(at.process).velocity(at.evaluate(x, t), x, t)

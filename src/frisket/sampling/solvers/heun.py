@@ -7,6 +7,7 @@ defined). The paper integrates in sigma; here the variable is t, for any path. O
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -22,6 +23,8 @@ CITE_EDM = "Karras et al. Elucidating the Design Space of Diffusion-Based Genera
 @dataclass(frozen=True, kw_only=True)
 class Heun:
     """Two forwards a move, one in the last."""
+
+    reversible: ClassVar[bool] = True
 
     def move(self, x: Tensor, t: Tensor, s: Tensor, at: Moment) -> Tensor:
         process, span = gaussian(at.process), expand(s - t, x).to(x.dtype)
