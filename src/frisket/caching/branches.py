@@ -97,6 +97,7 @@ class Keeper:
             line.policy.end(step)
             self._note(self.now, step)
         except BaseException:
+            self.lines.drop(line)
             if new:
                 del self.costs[line.fits[1]]
             raise

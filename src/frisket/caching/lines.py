@@ -83,6 +83,10 @@ class Lines(Generic[P]):
         line.done = step.index >= step.total - 1
         return line
 
+    def drop(self, line: Line[P]) -> None:
+        """Forget a line, whose forward failed half way."""
+        self.held = {key: held for key, held in self.held.items() if held is not line}
+
     def bytes(self) -> int:
         return sum(line.bytes() for line in self.held.values())
 
