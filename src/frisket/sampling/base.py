@@ -67,13 +67,15 @@ class Evaluate(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class Moment:
     """What an update or a correction may use in one move. memory: an empty dict at the start of a run, kept between its
-    moves; every part stores under its own `part_name`. s: where the move ends."""
+    moves; every part stores under its own `part_name`. model: the one being sampled, for parts that have learned
+    something and keep it there; its forwards go through `evaluate`."""
 
     process: Process
     evaluate: Evaluate
     step: Step
     known: Known | None = None
     memory: dict[str, Any] = field(default_factory=dict)
+    model: Any = None
 
     def noise(self, x: Tensor, purpose: str) -> Tensor:
         """The process's own kind of noise for a state like x (b, *s), in a stream of its own for each purpose."""

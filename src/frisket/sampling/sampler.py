@@ -149,7 +149,10 @@ class _Run:
 
     def _move(self, x: Tensor, t: float, s: float, step: Step) -> tuple[Tensor, Estimate | None]:
         evaluate = _Evaluate(self, step)
-        at = Moment(process=self.process, evaluate=evaluate, step=step, known=self.known, memory=self.memory)
+        at = Moment(
+            process=self.process, evaluate=evaluate, step=step, known=self.known, memory=self.memory,
+            model=self.models[""],
+        )  # fmt: skip
         t_rows, s_rows = (torch.full((len(x),), v, dtype=torch.float64, device=x.device) for v in (t, s))
         if s > t:
             x = self.process.renoise(x, t_rows, s_rows, at.noise(x, "renoise"))
