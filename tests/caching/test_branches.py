@@ -8,7 +8,6 @@ from torch import nn
 from frisket.caching.branches import branch_sites, mount_branches
 from frisket.core import Dispatch, FrisketError, Step, install, use_step
 
-
 STEP = Step(seed=0, sample=torch.arange(2))
 
 
