@@ -109,6 +109,44 @@ def scenes(found: Found) -> Iterator[str]:
     yield table(["what", "by the clock", "by processor time"], rows)
 
 
+def caching(found: Found) -> Iterator[str]:
+    yield (
+        f"Caches on one trained model ({found['model']}), {found['steps']} Euler steps guided at {found['guidance']}, all "
+        f"on diffusers' `DiTTransformer2DModel` with the same weights and noise, {found['samples']} samples. {machine(found)} "
+        "Distance: of final states to those of the dense run, relative. Compute: multiply-adds as a share of the dense "
+        "run's. Times as fast: by processor time, within this run."
+    )
+    if (ROOT / "docs" / "images" / "caching.png").is_file():
+        yield "![Error against compute and against time](images/caching.png)"
+    timed = all("times_as_fast" in r for r in found["points"])
+    rows = [
+        [
+            r["family"], f"{r['method']}, {r['setting']}", f"{r['compute']:.3f}",
+            f"{r['times_as_fast']['processor']:.2f}" if timed else "", f"{r['distance']:.4f}", f"{r['frechet']:.2f}",
+        ]
+        for r in found["points"]
+    ]  # fmt: skip
+    yield table(["whose", "arm", "compute", "times as fast", "distance", "Frechet"], rows)
+    yield "The smallest error at a speed or above, and which methods reach a smaller one than frisket's caches do:"
+    for name, speeds in found["frontiers"].items():
+        ahead = [
+            [
+                f"{s['speed']:g}x", "none" if s["ours"] is None else f"{s['ours']:.4f} ({s['arm']})",
+                ", ".join(f"{k} {s['others'][k]:.4f}" for k in s["behind"]) or "none",
+            ]
+            for s in speeds
+        ]  # fmt: skip
+        yield f"### {name[0].upper()}{name[1:]}"
+        yield table(["speed", "frisket", "ahead of it"], ahead)
+    if found["refused"]:
+        yield "Refused, or without any effect on this model:"
+        yield table(["arm", "reason"], [[r["arm"], r["reason"].replace("|", "/")] for r in found["refused"]])
+    if found["own_model"]:
+        own = [[r["arm"], f"{r['times_as_fast']['processor']:.2f}"] for r in found["own_model"]]
+        yield "frisket's caches on frisket's own model, by processor time:"
+        yield table(["arm", "times as fast as its dense run"], own)
+
+
 def startup(found: Found) -> Iterator[str]:
     names = {
         "import_torch": "`import torch`",
@@ -137,6 +175,7 @@ def fresh_machine(found: Found) -> Iterator[str]:
 SECTIONS: dict[str, tuple[str, Callable[[Found], Iterator[str]]]] = {
     "train_step": ("Training speed", train_step),
     "sample": ("Sampling speed", sample),
+    "caching": ("Caching", caching),
     "memory": ("Memory", memory),
     "precision": ("Precision", precision),
     "soak": ("Resuming", soak),

@@ -128,7 +128,7 @@ def test_samples_do_not_depend_on_their_batch():
 
 def test_caches_nest_in_their_order():
     model, sampler = tiny(), Sampler(steps=6)
-    names = (Interval(every=2, branches=("attn",)), Interval(every=3, branches=("ffn",)))
+    names = (Interval(every=2, sites=("attn",)), Interval(every=3, sites=("ffn",)))
     *_, last = replace(sampler, caches=names).run(
         model, Gaussian(), shape=(1, 4, 4), step=Step(seed=0, sample=torch.arange(2)), cond=LABELS
     )

@@ -100,16 +100,27 @@ def test_branches_that_ignore_their_input_are_cached_without_error(every):
 
 def test_only_the_named_branches_are_cached():
     model, xs = tiny(), states(4)
-    _, report = run(model, Interval(every=4, branches=("ffn",)), xs)
+    _, report = run(model, Interval(every=4, sites=("ffn",)), xs)
     assert (report.computed, report.reused) == (3 * 2, 3 * 2)
     with pytest.raises(FrisketError, match="branch 'fnn'; did you mean 'ffn'"):
-        Interval(branches=("fnn",)).mount(model)
+        Interval(sites=("fnn",)).mount(model)
 
 
 def test_it_is_a_config():
-    check_config(Interval(every=4, forecast=Taylor(order=2), branches=("attn",)))
+    check_config(Interval(every=4, forecast=Taylor(order=2), sites=("attn",)))
     assert from_config(to_config(Interval())) == Interval()
     with pytest.raises(FrisketError, match=r"cache\.every = 0"):
         Interval(every=0)
     with pytest.raises(FrisketError, match=r"cache\.first = 0"):
         Interval(first=0)
+
+
+def test_the_whole_output_may_be_cached():
+    model, xs = tiny(), states(5)
+    outs, report = run(model, Interval(every=2, sites=("model",)), xs)
+    assert [f.full for f in report.forwards] == [True, False, True, False, True]
+    assert torch.equal(outs[1], outs[0])
+    assert not torch.equal(outs[2], outs[1])
+    assert report.share == 3 / 5
+    with pytest.raises(FrisketError, match="the model alone"):
+        Interval(sites=("model", "attn")).mount(model)

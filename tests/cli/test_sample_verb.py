@@ -9,7 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from frisket.cli.sample_verb import suffixes
+from frisket.caching.forecasts import Taylor
+from frisket.caching.intervals import Interval
+from frisket.cli.sample_verb import caches_of, suffixes
 from frisket.codecs.pixels import Pixels
 from frisket.codecs.readers import Reader
 from frisket.codecs.sentences import Sentences
@@ -54,6 +56,22 @@ def test_one_class_as_an_array(dit_run, tmp_path):
     assert np.array_equal(images[..., 0], np.floor(made[:, 0].numpy() * 255 + 0.5).astype(np.uint8))
 
 
+def test_a_cache_by_name_with_its_fields(dit_run, tmp_path):
+    words = ["--n", 2, "--class", 3, "--steps", 4, "--out"]
+    cached = ["--cache", "interval", "--cache.every", 3, "--cache.forecast", "taylor"]
+    assert frisket("sample", dit_run, *words, tmp_path / "a.png", *cached) == 0
+    assert caches_of("interval", {"cache.every": "3", "cache.forecast": "taylor"}) == (
+        Interval(every=3, forecast=Taylor()),
+    )
+    assert caches_of(None, {}) is None
+    assert caches_of("none", {}) == ()
+    made = load(dit_run).sample(2, steps=4, label=3, caches=(Interval(every=3, forecast=Taylor()),))
+    with Image.open(tmp_path / "a.png") as sheet:
+        values = np.asarray(sheet)
+    first = (made[0, 0] * 255).round().byte().repeat_interleave(8, 0).repeat_interleave(8, 1)
+    assert np.array_equal(values[:64, :64], first.numpy())
+
+
 def test_text_goes_to_a_text_file(mdlm_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert frisket("sample", mdlm_run, "--n", 3, "--steps", 2) == 0
@@ -74,6 +92,11 @@ def test_text_goes_to_a_text_file(mdlm_run, tmp_path, monkeypatch):
         (["--stpes", 3], "did you mean '--steps'"),
         (["--device", "tpu"], "tpu"),
         (["--procs", 0], "--procs = 0"),
+        (["--cache", "intervall"], "did you mean 'interval'"),
+        (["--cache", "interval", "--cache.evry", 2], "unknown option --evry"),
+        (["--cache", "interval", "--cache.every", 0], "cache.every = 0"),
+        (["--cache.every", 2], "unknown option '--cache.every'"),
+        (["--cache", "interval", "--out", "a.npz"], "left out for .npz"),
     ],
 )
 def test_bad_input_is_one_line(words, said, dit_run, tmp_path, capsys, monkeypatch):

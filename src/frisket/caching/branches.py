@@ -18,16 +18,19 @@ from frisket.caching.forecasts import Forecast
 from frisket.caching.lines import History, Line, Lines, combine, signature
 from frisket.caching.macs import MacCounter
 from frisket.caching.report import Forward, Report
-from frisket.core.errors import FrisketError, unknown
+from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.step import Step
 
 BRANCH = re.compile(r"(?:.*\.)?block\[\d+\]\.(\w+)")
 
 
 def branch_sites(model: Any, names: Sequence[str] = ()) -> list[str]:
-    """The branch sites of a model, in order: those called `names`, or all. Raises `FrisketError` where there is none,
-    and on a name that no block has a branch of."""
+    """The branch sites of a model, in order: those called `names`, or all; "model" names the whole network. Raises
+    `FrisketError` where there is none, and on a name that no block has a branch of."""
     found = {site: m[1] for site in model.sites() if (m := BRANCH.fullmatch(site))}
+    if "model" in names:
+        check(tuple(names) == ("model",), "cache.sites", names, "branches, or the model alone")
+        return ["model"]
     if not found:
         raise FrisketError(f"{type(model).__name__} has no branch sites (block[i].NAME) to cache")
     for name in names:
@@ -39,10 +42,15 @@ def branch_sites(model: Any, names: Sequence[str] = ()) -> list[str]:
 def mount_branches(
     model: Any, names: Sequence[str], policy: Callable[[], Policy], forecast: Forecast | None = None
 ) -> Mounted:
-    """Handlers that answer the branches `names` (() for all) as a policy says. policy: makes the one of a line.
-    forecast: what "forecast" does; without one nothing is looked back at but the latest result."""
+    """Handlers that answer the branches `names` (() for all, or the whole model) as a policy says.
+
+    policy: makes the one of a line. forecast: what "forecast" does; without one nothing is looked back at but the
+    latest result.
+    """
     sites = branch_sites(model, names)
     keeper = Keeper(policy, forecast)
+    if sites == ["model"]:
+        return Mounted(handlers={"model": keeper.whole}, report=keeper.report)
     handlers: dict[str, Any] = {"model": keeper.model}
     return Mounted(handlers=handlers | {s: partial(keeper.site, s) for s in sites}, report=keeper.report)
 
@@ -89,12 +97,17 @@ class Keeper:
             line.policy.end(step)
             self._note(self.now, step)
         except BaseException:
+            self.lines.drop(line)
             if new:
                 del self.costs[line.fits[1]]
             raise
         finally:
             self.now = outer
         return out
+
+    def whole(self, call: Callable[..., Any], args: tuple[Any, ...], step: Step) -> Any:
+        """Handler of the site "model" that may answer for the whole network."""
+        return self.model(lambda *given: self.site("model", call, given, step), args, step)
 
     def site(self, name: str, call: Callable[..., Any], args: tuple[Any, ...], step: Step) -> Any:
         """Handler of a branch."""

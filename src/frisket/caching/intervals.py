@@ -25,19 +25,21 @@ CITE_FORA = "Selvaraju et al. FORA: Fast-Forward Caching in Diffusion Transforme
 @dataclass(frozen=True, kw_only=True)
 class Interval(Cache):
     """every: N; 1 is the dense run bit for bit. forecast: what stands in at the steps between (None: the stored output
-    as it is). first: how many steps at the start are full. branches: which are cached, by name; () for all."""
+    as it is). first: how many steps at the start are full. sites: the branches that are cached, by name; () for all;
+    ("model",) for the network's whole output, whose reuse is a longer step of the solver and whose forecast is a
+    multistep method."""
 
     every: int = 3
     forecast: Forecast | None = None
     first: int = 1
-    branches: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
 
     def __post_init__(self):
         check(self.every >= 1, "cache.every", self.every, "at least 1")
         check(self.first >= 1, "cache.first", self.first, "at least 1")
 
     def mount(self, model: Any) -> Mounted:
-        return mount_branches(model, self.branches, lambda: _Static(self), self.forecast)
+        return mount_branches(model, self.sites, lambda: _Static(self), self.forecast)
 
     def full(self, index: int, total: int) -> bool:
         """Whether step `index` of `total` (0: not known) computes everything."""

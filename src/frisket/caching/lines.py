@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from frisket.core.condition import Condition
+from frisket.core.condition import Condition, Output
 from frisket.core.step import Step
 from frisket.models.tokens import Tokens
 
@@ -83,6 +83,10 @@ class Lines(Generic[P]):
         line.done = step.index >= step.total - 1
         return line
 
+    def drop(self, line: Line[P]) -> None:
+        """Forget a line, whose forward failed half way."""
+        self.held = {key: held for key, held in self.held.items() if held is not line}
+
     def bytes(self) -> int:
         return sum(line.bytes() for line in self.held.values())
 
@@ -103,21 +107,30 @@ def signature(value: Any) -> Any:
 
 
 def tensors(value: Any) -> list[Tensor]:
-    """The tensors of a result: of one tensor, or of a tuple that may hold None."""
+    """The tensors of a result: one, or those of a tuple (which may hold None), of an `Output`, of a named output."""
     if isinstance(value, Tensor):
         return [value]
+    if isinstance(value, Output):
+        return [value.pred, *value.aux.values()]
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
     return [t for part in value for t in tensors(part)] if isinstance(value, (tuple, list)) else []
 
 
 def combine(weights: Sequence[float], values: Sequence[Any]) -> Any:
-    """The weighted sum of results of one structure; a single weight of 1 gives the very result."""
+    """The weighted sum of results of one structure; a single weight of 1 gives the very result. Losses are the last's."""
+    first, last = values[0], values[-1]
     if len(weights) == 1 and weights[0] == 1.0:
-        return values[0]
-    first = values[0]
+        return first
+    if isinstance(first, Output):
+        aux = {name: combine(weights, [v.aux[name] for v in values]) for name in first.aux}
+        return replace(last, pred=combine(weights, [v.pred for v in values]), aux=aux)
+    if isinstance(first, Mapping):  # the named outputs of diffusers
+        return type(first)(**{name: combine(weights, [v[name] for v in values]) for name in first})
     if isinstance(first, (tuple, list)):
         return tuple(combine(weights, part) for part in zip(*values, strict=True))
     if not isinstance(first, Tensor):
-        return first
+        return last
     out = first * weights[0]
     for weight, value in zip(weights[1:], values[1:], strict=True):
         out = torch.add(out, value, alpha=weight)

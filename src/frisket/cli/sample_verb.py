@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+<<<<<<< HEAD
+from frisket.cli.options import option_names, parse
+from frisket.cli.targets import label_of, load_on
+from frisket.core.config import override
+from frisket.core.errors import FrisketError, check, unknown
+=======
 from frisket.cli.options import parse
 from frisket.cli.targets import load_on, said
 from frisket.core.errors import FrisketError, check
+>>>>>>> main
 from frisket.core.files import atomic_file, save_tensors
+from frisket.core.registry import lookup, names
 from frisket.data.base import Info
 from frisket.evaluation.pictures import save_sheet
 from frisket.experiments.system import model_of
@@ -47,18 +55,27 @@ class Sample:
     """processes that share the work (for .npz)"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
+    cache: str | None = None
+    """what spares compute, by name (interval, first_block); its fields as --cache.every 3; none: the model's own caches
+    are left out"""
 
 
 def main(argv: list[str]) -> int:
-    options, _ = parse(Sample, argv, "sample", ABOUT)
+    options, pairs = parse(Sample, argv, "sample", ABOUT, overridable=True)
     check(options.n >= 1, "--n", options.n, "at least 1")
     check(options.procs >= 1, "--procs", options.procs, "at least 1")
+    caches = caches_of(options.cache, pairs)
     pipeline = load_on(options.checkpoint, options.device)
+    if caches is not None:
+        pipeline.sampler = replace(pipeline.sampler, caches=caches)
     wanted = suffixes(pipeline.info)
     out = options.out or f"samples{wanted[0]}"
     if not out.endswith(wanted):
         raise FrisketError(f"--out {out!r} is not accepted; this model's samples go to {' or '.join(wanted)}")
     if out.endswith(".npz"):
+        check(
+            caches is None, "--cache", options.cache, "left out for .npz: a job of many processes uses the model's own"
+        )
         _to_npz(pipeline, options, Path(out))
     else:
         asked: dict[str, Any] = pipeline.in_turn(options.n) | said(options.label, options.caption)
@@ -68,6 +85,24 @@ def main(argv: list[str]) -> int:
         _write(out, samples)
     print(f"wrote {out}: {options.n} samples")
     return 0
+
+
+def caches_of(name: str | None, pairs: dict[str, str]) -> tuple[Any, ...] | None:
+    """The caches that `--cache NAME --cache.FIELD VALUE` asks for: () for "none", None where nothing is asked. Raises
+    `FrisketError` on another name or field, and on an option of no meaning here."""
+    for given in pairs:
+        if name in (None, "none") or not given.startswith("cache."):
+            raise unknown("option", "--" + given.replace("_", "-"), ["--" + n for n in option_names(Sample)])
+    if name is None:
+        return None
+    if name == "none":
+        return ()
+    if f"cache/{name}" not in names("cache"):
+        raise unknown("--cache", name, ["none", *(n.removeprefix("cache/") for n in names("cache"))])
+    cache = lookup(f"cache/{name}")()
+    for given, value in pairs.items():
+        cache = override(cache, given.removeprefix("cache."), value)
+    return (cache,)
 
 
 def suffixes(info: Info) -> tuple[str, ...]:

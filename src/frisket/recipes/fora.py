@@ -40,7 +40,7 @@ COUNTS = tuple(
 )  # fmt: skip
 VARIANTS = {
     "forecast": "TaylorSeer: Interval(every=N, forecast=Taylor(order=1)) continues the stored outputs instead",
-    "attention only": 'Interval(every=N, branches=("attn",))',
+    "attention only": 'Interval(every=N, sites=("attn",))',
 }
 
 STEPS = 50

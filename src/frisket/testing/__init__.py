@@ -4,6 +4,7 @@ Each takes a part and a few facts, and raises an AssertionError that names the p
 """
 
 from frisket.testing.backbones import check_backbone
+from frisket.testing.caches import check_cache
 from frisket.testing.changes import check_edit, check_handler
 from frisket.testing.codecs import check_codec
 from frisket.testing.configs import check_config
@@ -14,6 +15,6 @@ from frisket.testing.recipes import check_recipe
 from frisket.testing.updates import check_update
 
 __all__ = [
-    "check_backbone", "check_codec", "check_config", "check_data", "check_edit", "check_handler", "check_plan",
+    "check_backbone", "check_cache", "check_codec", "check_config", "check_data", "check_edit", "check_handler", "check_plan",
     "check_process", "check_recipe", "check_update",
 ]  # fmt: skip
