@@ -46,7 +46,9 @@ def test_every_ranking_scores_every_block_and_comes_back(ranking):
     assert from_config(to_config(ranking)) == ranking
 
 
-@pytest.mark.parametrize("ranking", [r for r in BLOCKS if not isinstance(r, Random | Interval)], ids=lambda r: r.part_name)
+@pytest.mark.parametrize(
+    "ranking", [r for r in BLOCKS if not isinstance(r, Random | Interval)], ids=lambda r: r.part_name
+)
 @pytest.mark.parametrize("silent", [0, 2])
 def test_a_block_that_does_nothing_scores_lowest(ranking, silent):
     assert int(ranking.blocks(bench(silent=silent), 1).argmin()) == silent

@@ -86,7 +86,9 @@ def test_a_run_brings_the_student_closer_and_saves_it_alone(tmp_path):
     student = Pipeline.from_pretrained(result.folder)
     assert len(student.model.blocks) == 2
     assert task_of(student=student)(BATCH, at())["match"].item() < before
-    assert torch.equal(pipeline().model.blocks[0].modulation.linear.weight, task.teacher.blocks[0].modulation.linear.weight)
+    assert torch.equal(
+        pipeline().model.blocks[0].modulation.linear.weight, task.teacher.blocks[0].modulation.linear.weight
+    )
 
 
 def test_what_cannot_be_distilled_is_refused():

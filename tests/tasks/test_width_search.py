@@ -57,7 +57,9 @@ def test_the_gradient_is_that_of_a_finite_difference():
 def test_a_batch_in_pieces_gives_the_mean_of_the_whole():
     task = WidthSearch(start=0.3).build(pipeline(), {})
     whole = task(BATCH, STEP)["match"]
-    pieces = [task({k: v[i : i + 2] for k, v in BATCH.items()}, STEP.rows(torch.arange(i, i + 2)))["match"] for i in (0, 2)]
+    pieces = [
+        task({k: v[i : i + 2] for k, v in BATCH.items()}, STEP.rows(torch.arange(i, i + 2)))["match"] for i in (0, 2)
+    ]
     torch.testing.assert_close(torch.stack(pieces).mean(), whole)
 
 

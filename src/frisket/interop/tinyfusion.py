@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frisket.compression.gates import Groups, GroupGates, gate_blocks
+from frisket.compression.gates import GroupGates, Groups, gate_blocks
 from frisket.core.condition import Condition
 from frisket.core.sites import install
 from frisket.core.step import Step, use_step

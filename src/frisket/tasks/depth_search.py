@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from frisket.compression.depth import RemoveBlocks
-from frisket.compression.gates import Groups, GroupGates, check_groups, gate_blocks
+from frisket.compression.gates import GroupGates, Groups, check_groups, gate_blocks
 from frisket.compression.updates import LowRankUpdate
 from frisket.core.edits import apply_edits
 from frisket.core.errors import check

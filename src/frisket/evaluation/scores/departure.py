@@ -40,9 +40,6 @@ def _states(pipeline: Pipeline, n: int, seed: int, batch: int = 64) -> Tensor:
     out = []
     for low in range(0, n, batch):
         count = min(batch, n - low)
-        last = None
-        for last in pipeline.snapshots(count, seed=seed, first=low, **pipeline.in_turn(count, low)):
-            pass
-        assert last is not None
+        *_, last = pipeline.snapshots(count, seed=seed, first=low, **pipeline.in_turn(count, low))
         out.append(last.x)
     return torch.cat(out)
