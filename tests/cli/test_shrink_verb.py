@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from run_folders import frisket, refused
-
 from frisket.cli.shrink_verb import LR, Shrink, learning_rate
 from frisket.sampling.pipeline import Pipeline
+from run_folders import frisket, refused
 
 QUICK = ["--search", 2, "--recovery", 2, "--batch", 2, "--n", 4, "--through", 1]
 
