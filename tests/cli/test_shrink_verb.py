@@ -22,7 +22,7 @@ def test_a_run_is_shrunk_reported_and_sampled(dit_run, tmp_path, capsys):
     results = json.loads((out / "report.json").read_text())["results"]["variants"]
     assert [v["name"] for v in results] == ["unpruned", "tinyfusion", "interval", "magnitude", "random"]
     assert (out / "report.html").is_file()
-    assert frisket("sample", out, "--n", 1, "--out", tmp_path / "samples") == 0
+    assert frisket("sample", out, "--n", 1, "--out", tmp_path / "samples.png") == 0
 
 
 def test_a_bare_model_takes_its_data_by_name(dit_run, tmp_path, capsys):

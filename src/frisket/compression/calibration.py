@@ -99,7 +99,9 @@ def _batches(source: Source | Stream, items: int, batch: int) -> Iterator[tuple[
 def _condition(pipeline: Pipeline, batch: Batch) -> Condition | None:
     named = getattr(pipeline.model, "conditions", None)
     names = tuple(named if named is not None else getattr(getattr(pipeline.model, "doors", None), "ways", ()))
-    values = {name: encoded_batch(batch, name, pipeline.readers).to(pipeline.device) for name in names}
+    values: dict[str, Tensor] = {
+        name: encoded_batch(batch, name, pipeline.readers).to(pipeline.device) for name in names
+    }
     return encoded(Condition(values), pipeline.model, pipeline.coder) if names else None
 
 
