@@ -46,7 +46,9 @@ def built(seed: int = 1, config: Transformer = CONFIG) -> Any:
 def pipeline(seed: int = 1, config: Transformer = CONFIG, steps: int = 3, scale: float = 1.5) -> Pipeline:
     """A pipeline of digits around `built`."""
     model, info = built(seed, config), Digits().open("train").info
-    return Pipeline(model, Gaussian(), Pixels().fit(Digits().open("train")), Sampler(steps=steps, guidance=cfg(scale)), info)
+    return Pipeline(
+        model, Gaussian(), Pixels().fit(Digits().open("train")), Sampler(steps=steps, guidance=cfg(scale)), info
+    )
 
 
 def of_depth(depth: int) -> Transformer:

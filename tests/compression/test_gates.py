@@ -80,6 +80,20 @@ def test_logits_get_a_gradient_through_dropped_blocks():
     assert all(p.grad is None for p in model.parameters())
 
 
+def test_gates_learn_the_pattern_of_the_lowest_loss():
+    """A loss that is lowest for keeping 1 and 2 of the first four and 5 of the last two."""
+    gates, worth = GroupGates(((2, 4), (1, 2))), torch.tensor([0.3, 1.0, 0.9, 0.1, 0.2, 0.8])
+    optimiser = torch.optim.Adam(gates.parameters(), lr=2e-3)
+    for step in range(150):
+        mask = gates.sample(uniform(16, gates.options, step), 4.0 - 3.9 * step / 149, 100.0)
+        loss = ((1 - mask) * worth).sum(1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert gates.kept() == (1, 2, 5)
+    assert min(gates.confidence(100.0)) > 0.9
+
+
 def test_groups_that_keep_everything_are_the_dense_model():
     model, gates = built(), GroupGates(((4, 4),))
     with use_step(STEP), install(model, gate_blocks(gates.sample(uniform(3, 1), 1.0, 1.0))):

@@ -46,10 +46,18 @@ def test_every_ranking_scores_every_block_and_comes_back(ranking):
     assert from_config(to_config(ranking)) == ranking
 
 
-@pytest.mark.parametrize("ranking", [r for r in BLOCKS if not isinstance(r, Random | Interval)], ids=lambda r: r.part_name)
+@pytest.mark.parametrize(
+    "ranking", [Magnitude(), Influence(calibration=FEW), Taylor(calibration=FEW)], ids=lambda r: r.part_name
+)
 @pytest.mark.parametrize("silent", [0, 2])
 def test_a_block_that_does_nothing_scores_lowest(ranking, silent):
     assert int(ranking.blocks(bench(silent=silent), 1).argmin()) == silent
+
+
+def test_skipping_a_block_that_does_nothing_leaves_the_loss():
+    b = bench(silent=2)
+    passes = b.passes(FEW)
+    assert float(Sensitivity(calibration=FEW).blocks(b, 1)[2]) == pytest.approx(float(b.loss(passes)), rel=1e-2)
 
 
 @pytest.mark.parametrize(

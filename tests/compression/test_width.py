@@ -22,7 +22,11 @@ from frisket.testing import check_edit
 
 HEADS, HIDDEN = "block[1].attn.attend", "block[2].ffn.hidden"
 GONE = {HEADS: (0, 3), HIDDEN: (1, 5, 30), "block[0].attn.attend": (2,)}
-CONFIGS = {"gelu": CONFIG, "swiglu": replace(CONFIG, blocks=(GATED,) * 4), "no biases": replace(CONFIG, blocks=(PLAIN,) * 4)}
+CONFIGS = {
+    "gelu": CONFIG,
+    "swiglu": replace(CONFIG, blocks=(GATED,) * 4),
+    "no biases": replace(CONFIG, blocks=(PLAIN,) * 4),
+}
 
 
 def closed(model, gone):

@@ -9,6 +9,7 @@ from small_models import pipeline
 from frisket.compression.depth import RemoveBlocks
 from frisket.core.edits import apply_edits
 from frisket.core.errors import FrisketError
+from frisket.core.files import load_tensors
 from frisket.core.step import Step
 from frisket.data.digits import Digits
 from frisket.sampling.pipeline import Pipeline
@@ -74,17 +75,16 @@ def test_the_result_is_the_pruned_model_with_its_own_weights(tmp_path):
     assert len(task.plain.model.blocks) == 4
 
 
-def test_a_search_finds_the_blocks_that_do_nothing(tmp_path):
-    """Blocks 1 and 2 are silenced; what is kept must be 0 and 3, by the averaged logits."""
-    pipe = pipeline()
-    with torch.no_grad():
-        for i in (1, 2):
-            for p in pipe.model.blocks[i].parameters():
-                p.mul_(0.0)
-    config = DepthSearch(groups=HALF, rank=0)
-    trainer = Trainer(batch=16, steps=60, optimiser=AdamW(lr=1e-3), emas=(Fixed(rate=0.9),))
-    result = trainer.fit(config.build(pipe, {}), Digits().open("train"), tmp_path / "run")
-    assert Pipeline.from_pretrained(result.folder).model.edits == (RemoveBlocks(indices=(1, 2)),)
+def test_a_run_decides_by_its_averaged_logits(tmp_path):
+    trainer = Trainer(batch=6, steps=4, optimiser=AdamW(lr=1e-2), emas=(Fixed(rate=0.5),))
+    task = DepthSearch(groups=HALF, rank=2).build(pipeline(), {})
+    made = Pipeline.from_pretrained(trainer.fit(task, Digits().open("train"), tmp_path / "run").folder)
+    assert len(made.model.blocks) == 2
+    tensors = load_tensors(tmp_path / "run" / "step-00000004" / "training.safetensors")
+    averages = {n.split("/")[-1]: v for n, v in tensors.items() if n.startswith("ema/fixed-0.5/gates.")}
+    assert len(averages) == 2
+    assert made.model.edits == task.pruned(averages).model.edits
+    assert all(torch.equal(v, pipeline().model.state_dict()[n]) for n, v in task.plain.model.state_dict().items())
 
 
 def test_groups_that_do_not_fit_are_refused():

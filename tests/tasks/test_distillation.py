@@ -12,7 +12,7 @@ from frisket.core.errors import FrisketError
 from frisket.core.step import Step
 from frisket.data.digits import Digits
 from frisket.processes.gaussian import Gaussian
-from frisket.processes.paths import VPCosine
+from frisket.processes.paths import Trigonometric
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.diffusion import Diffusion
 from frisket.tasks.distillation import Distillation, paired
@@ -86,14 +86,16 @@ def test_a_run_brings_the_student_closer_and_saves_it_alone(tmp_path):
     student = Pipeline.from_pretrained(result.folder)
     assert len(student.model.blocks) == 2
     assert task_of(student=student)(BATCH, at())["match"].item() < before
-    assert torch.equal(pipeline().model.blocks[0].modulation.linear.weight, task.teacher.blocks[0].modulation.linear.weight)
+    assert torch.equal(
+        pipeline().model.blocks[0].modulation.linear.weight, task.teacher.blocks[0].modulation.linear.weight
+    )
 
 
 def test_what_cannot_be_distilled_is_refused():
     with pytest.raises(FrisketError, match="teacher"):
         Distillation().build(pruned(), {})
     other = pipeline()
-    other.process = Gaussian(path=VPCosine())
+    other.process = Gaussian(path=Trigonometric())
     with pytest.raises(FrisketError, match="teacher's process"):
         task_of(teacher=other)
     with pytest.raises(FrisketError, match="student's depth"):

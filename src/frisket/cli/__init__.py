@@ -15,6 +15,7 @@ VERBS = {
     "sample": "make samples with a trained model",
     "edit": "repaint a masked part of an image",
     "evaluate": "score a trained model, with intervals and floors",
+    "shrink": "make a smaller model of a trained one: prune, recover, compare",
     "compare": "several recipes or variants at an equal budget, with intervals",
     "verify": "measure a recipe's claim and store the evidence",
     "cite": "print the BibTeX of the parts a run used",

@@ -14,13 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from frisket.codecs.readers import encoded_batch
 from frisket.core.condition import Condition, Output
-from frisket.core.errors import FrisketError, check
+from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.core.sites import Handler, install
 from frisket.core.step import Step, use_step
 from frisket.data.base import Batch, Source, Stream
 from frisket.processes.base import Corrupted, Process
+from frisket.sampling.encoded import encoded
 from frisket.sampling.pipeline import Pipeline
 
 
@@ -58,7 +60,7 @@ class Calibration:
             t = process.times(_uniform(process, step))
             corrupted = process.corrupt(x0, t, process.noise(tuple(x0.shape[1:]), step).to(x0.device))
             valid = _moved(batch.get("valid"), pipeline.device)
-            cond = _condition(pipeline.model, batch, pipeline.device)
+            cond = _condition(pipeline, batch)
             out.append(CalibrationPass(corrupted, process.model_time(corrupted.local), cond, step, valid))
         return out
 
@@ -94,13 +96,13 @@ def _batches(source: Source | Stream, items: int, batch: int) -> Iterator[tuple[
         yield ids, source.batch(ids) if hasattr(source, "batch") else source.read(len(ids))  # type: ignore[union-attr]
 
 
-def _condition(model: nn.Module, batch: Batch, device: torch.device) -> Condition | None:
-    named = getattr(model, "conditions", None)
-    names = tuple(named if named is not None else getattr(getattr(model, "doors", None), "ways", ()))
-    for name in names:
-        if name not in batch:
-            raise FrisketError(f"the model reads {name!r}, but the data offers {', '.join(sorted(batch))}")
-    return Condition.of(**{name: batch[name].to(device) for name in names}) if names else None
+def _condition(pipeline: Pipeline, batch: Batch) -> Condition | None:
+    named = getattr(pipeline.model, "conditions", None)
+    names = tuple(named if named is not None else getattr(getattr(pipeline.model, "doors", None), "ways", ()))
+    values: dict[str, Tensor] = {
+        name: encoded_batch(batch, name, pipeline.readers).to(pipeline.device) for name in names
+    }
+    return encoded(Condition(values), pipeline.model, pipeline.coder) if names else None
 
 
 def _moved(value: Any, device: torch.device) -> Any:

@@ -139,7 +139,9 @@ class Exhaustive:
         count = math.comb(bench.depth, remove)
         check(count <= MOST, "subsets to try", count, f"at most {MOST}; ranking/sensitivity skips one block at a time")
         passes = bench.passes(self.calibration)
-        tried = {gone: float(bench.loss(passes, skip_blocks(gone))) for gone in combinations(range(bench.depth), remove)}
+        tried = {
+            gone: float(bench.loss(passes, skip_blocks(gone))) for gone in combinations(range(bench.depth), remove)
+        }
         scores = torch.ones(bench.depth)
         scores[list(min(tried, key=lambda gone: tried[gone]))] = 0.0
         return scores

@@ -105,7 +105,7 @@ def units_of(model: nn.Module) -> dict[str, int]:
     for i, block in enumerate(blocks_of(model)):
         for name, branch in getattr(block, "branches", {}).items():
             mixer = branch.mixer
-            inner = getattr(mixer, "inner", None)
+            inner: Any = getattr(mixer, "inner", None)
             if isinstance(getattr(inner, "out", None), nn.Linear) and hasattr(inner, "heads"):
                 found[f"block[{i}].{name}.attend"] = inner.heads
             elif isinstance(getattr(mixer, "down", None), nn.Linear) and getattr(mixer, "hides", False):

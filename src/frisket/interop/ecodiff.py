@@ -44,7 +44,9 @@ def function_difference(folder: Path = GOLDEN) -> float:
 
 def gates(held: Arrays) -> list[float]:
     """Differences of the hard-concrete gates, for three widths of the noise."""
-    return [_gap(hard_concrete(held["lam"], held["u"], float(eps)), held[f"gate_{eps}"]) for eps in ("0.1", "0.5", "1e-08")]
+    return [
+        _gap(hard_concrete(held["lam"], held["u"], float(eps)), held[f"gate_{eps}"]) for eps in ("0.1", "0.5", "1e-08")
+    ]
 
 
 def penalties(held: Arrays) -> list[float]:

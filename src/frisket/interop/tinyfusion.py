@@ -36,7 +36,7 @@ def run_gated(model: Any, gates: GroupGates, inputs: dict[str, Tensor]) -> tuple
     mask = gates.sample(uniform, float(inputs["tau"]), float(inputs["scaling"]))
     step = Step(seed=0, sample=torch.arange(len(mask)))
     with use_step(step), install(model, gate_blocks(mask)):
-        return mask, model(inputs["x"], inputs["t"], Condition.of(label=inputs["y"])).pred
+        return mask, model(inputs["x"], inputs["t"].float(), Condition.of(label=inputs["y"])).pred
 
 
 def gated_difference(folder: Path = GOLDEN) -> float:

@@ -71,7 +71,7 @@ VARIANTS = {
 BATCH = {"tiny": 16, "small": 32}
 SEARCH = {"tiny": 20, "small": 200}
 RECOVERY = {"tiny": 20, "small": 200}
-KEEP = {"tiny": (1, 2), "small": (1, 2)}
+KEEP = {"tiny": (1, 2), "small": (3, 6)}  # of a group
 
 
 def base_of(size: str) -> Experiment:

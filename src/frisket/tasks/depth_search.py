@@ -76,7 +76,7 @@ class DepthSearchTask(nn.Module):
         self.plain = config.diffusion.build(pipeline)
         self.gates = GroupGates(config.groups, start=config.start, rate=config.rate).to(pipeline.device)
         self.update = LowRankUpdate(pipeline.model, config.rank, config.alpha) if config.rank else None
-        self.fixed = ("plain.codec",)
+        self.fixed = ("plain.codec", "plain.readers")
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         return self.loss(batch, step)
@@ -117,8 +117,8 @@ class DepthSearchTask(nn.Module):
         gates = copy.deepcopy(self.gates)
         own = {n.removeprefix("gates."): v for n, v in weights.items() if n.startswith("gates.")}
         gates.load_state_dict(own or self.gates.state_dict())
-        kept, held = gates.kept(), self.plain.pipeline
-        model = copy.deepcopy(held.model)
-        gone = tuple(i for i in range(len(blocks_of(model))) if i not in kept)
-        apply_edits(model, [RemoveBlocks(indices=gone)] if gone else [])
-        return Pipeline(model, held.process, held.codec, held.sampler, held.info, held.others)
+        kept, made = gates.kept(), copy.copy(self.plain.pipeline)
+        made.model = copy.deepcopy(self.plain.model)
+        gone = tuple(i for i in range(len(blocks_of(made.model))) if i not in kept)
+        apply_edits(made.model, [RemoveBlocks(indices=gone)] if gone else [])
+        return made

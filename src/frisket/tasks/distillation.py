@@ -78,7 +78,7 @@ class DistillationTask(nn.Module):
         self.plain = config.diffusion.build(pipeline)
         self.teacher = teacher
         self.pairs = paired(len(blocks_of(self.plain.model)), len(blocks_of(teacher))) if config.features else ()
-        self.fixed = ("plain.codec", "teacher")
+        self.fixed = ("plain.codec", "plain.readers", "teacher")
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         return self.loss(batch, step)

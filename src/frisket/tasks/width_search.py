@@ -160,7 +160,7 @@ class WidthSearchTask(nn.Module):
         sites = {s: n for s, n in units_of(pipeline.model).items() if self._share(s) > 0}
         rates = {s: config.head_rate if s.endswith(".attend") else config.hidden_rate for s in sites}
         self.gates = UnitGates(sites, start=config.start, rates=rates).to(pipeline.device)
-        self.fixed = ("plain.codec",)
+        self.fixed = ("plain.codec", "plain.readers")
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         return self.loss(batch, step)
@@ -189,12 +189,12 @@ class WidthSearchTask(nn.Module):
     def pruned(self, weights: Mapping[str, Tensor]) -> Pipeline:
         """A copy of the pipeline without the units of the lowest logits in `weights` (named as in this task; their
         present values where they are missing)."""
-        gates, held = copy.deepcopy(self.gates), self.plain.pipeline
+        gates, made = copy.deepcopy(self.gates), copy.copy(self.plain.pipeline)
         own = {n.removeprefix("gates."): v for n, v in weights.items() if n.startswith("gates.")}
         gates.load_state_dict(own or self.gates.state_dict())
         shares = {"heads": self.config.heads, "hidden": self.config.hidden}
         removed = lowest_units(gates.scores(), shares, self.config.scope)
-        made = Pipeline(copy.deepcopy(held.model), held.process, held.codec, held.sampler, held.info, held.others)
+        made.model = copy.deepcopy(self.plain.model)
         apply_edits(made.model, [edit_of(removed, made)])
         return made
 

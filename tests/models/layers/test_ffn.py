@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from frisket.core import Dispatch
+from frisket.core import Dispatch, Step, install, use_step
 from frisket.models.grid import Grid
 from frisket.models.init import build_real
 from frisket.models.layers.base import BranchCall, Side, Sizes
@@ -37,3 +37,27 @@ def test_swiglu_gates_with_its_first_half():
 def test_swiglu_has_the_weights_of_a_gelu_of_ratio_four():
     swiglu, gelu = (build_real(lambda c=c: c.build(SIZES)) for c in (SwiGLU(), Gelu(bias=False)))
     assert sum(p.numel() for p in swiglu.parameters()) == sum(p.numel() for p in gelu.parameters())
+
+
+@pytest.mark.parametrize("config", [Gelu(), SwiGLU()])
+def test_hidden_units_are_a_site(config):
+    """A handler there sees what the last layer reads, and may change it."""
+    ffn, model = build_real(lambda: config.build(SIZES)), Sited()
+    seen = []
+
+    def double(call, args, step):
+        seen.append(call(*args))
+        return 2 * seen[0]
+
+    step = Step(seed=0, sample=torch.arange(2))
+    with use_step(step), install(model, {"x.hidden": double}):
+        call = BranchCall(CALL.side, Dispatch(model), "x.attend", None, "x.hidden")
+        changed = ffn(TOKENS, call)
+    assert seen[0].shape == (2, 3, ffn.down.in_features)
+    torch.testing.assert_close(changed, ffn.down(2 * seen[0]))
+    torch.testing.assert_close(ffn(TOKENS, CALL), ffn.down(seen[0]))
+
+
+class Sited:
+    def sites(self):
+        return ["x.hidden"]

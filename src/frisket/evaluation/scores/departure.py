@@ -6,6 +6,7 @@ The relative error ||z - z'|| / ||z'|| of the states at the end of the sampler, 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,7 +29,8 @@ class Departure:
     def beside(self, pipeline: Pipeline, start: Pipeline, data: Data, n: int, seed: int) -> dict[str, float]:
         """`departure`: at least 0; 0 for equal models. Raises `FrisketError` on states of ids."""
         check(pipeline.spec.kind == "continuous", "score/departure: states", pipeline.spec.kind, "continuous")
-        before = Pipeline(start.model, pipeline.process, pipeline.codec, pipeline.sampler, pipeline.info, start.others)
+        before = copy.copy(pipeline)
+        before.model, before.others = start.model, start.others
         ours, theirs = (_states(p, n, seed) for p in (pipeline, before))
         gap = (ours - theirs).flatten(1).norm(dim=1) / theirs.flatten(1).norm(dim=1)
         return {"departure": float(gap.mean())}
@@ -40,9 +42,6 @@ def _states(pipeline: Pipeline, n: int, seed: int, batch: int = 64) -> Tensor:
     out = []
     for low in range(0, n, batch):
         count = min(batch, n - low)
-        last = None
-        for last in pipeline.snapshots(count, seed=seed, first=low, **pipeline.in_turn(count, low)):
-            pass
-        assert last is not None
+        *_, last = pipeline.snapshots(count, seed=seed, first=low, **pipeline.in_turn(count, low))
         out.append(last.x)
     return torch.cat(out)
