@@ -22,6 +22,7 @@ from frisket.core.edits import Edit
 from frisket.data.figures.source import Figures
 from frisket.evaluation.compare import more
 from frisket.evaluation.looks.swaps import SwapPictures
+from frisket.experiments.adaptation import Adaptation, Phase, short
 from frisket.experiments.experiment import Experiment, Study
 from frisket.experiments.paper import Paper
 from frisket.models.backbones.transformer import Transformer
@@ -52,7 +53,8 @@ PAPER = Paper(
     "reference networks with more inputs and over 25 steps",
 )  # fmt: skip
 
-NO_CLASS = Diffusion(drop=0.0, drops={"label": 1.0})
+NO_CLASS = Diffusion(drop=1.0, drops={"person": 0.0, "garment": 0.0})
+STEPS_24, STEPS_8 = (Sampler(steps=n, update=Euler(), corrections=(Paste(),)) for n in (24, 8))
 PERSON, GARMENT = Reference(name="person"), Reference(name="garment", offset=(0.0, 1.0))
 
 
@@ -80,15 +82,15 @@ def base(size: str) -> Experiment:
             blocks=repeat(Block(), depth),
         ),
         training=training(batch, steps, 2e-3),
-        sampler=Sampler(steps=24, update=Euler(), corrections=(Paste(),)),
+        sampler=STEPS_24,
     )  # fmt: skip
 
 
-def dressing(size: str, edits: tuple[Edit, ...], name: str = "mc-vton-24") -> Experiment:
+def dressing(size: str, edits: tuple[Edit, ...], name: str = "mc-vton-24", task: Diffusion = NO_CLASS) -> Experiment:
     """The base with `edits`, trained to dress."""
     rate = {"tiny": (8, 10), "small": (32, 800)}[size]
     return Experiment(
-        name=name, data=Figures(), start=base(size), prepare=(ApplyEdits(edits=edits),), task=NO_CLASS,
+        name=name, data=Figures(), start=base(size), prepare=(ApplyEdits(edits=edits),), task=task,
         training=training(*rate, 3e-3), looks=(SwapPictures(),), n_samples=n_samples(size),
     )  # fmt: skip
 
@@ -102,22 +104,35 @@ def adapted(size: str) -> Experiment:
     return dressing(size, (PERSON, GARMENT, *adapter("control", 16)))
 
 
+ADAPTATION = Adaptation(
+    phases=(
+        Phase(
+            name="dress", edits=(PERSON, GARMENT, *adapter("control", 16)), task=NO_CLASS,
+            training=short(1200, 3e-3), sampler=STEPS_24,
+        ),
+        Phase(
+            name="fewer-steps", edits=adapter("steps", 16), task=StepDistillation(diffusion=NO_CLASS),
+            training=short(400, 2e-3), sampler=STEPS_8,
+        ),
+    )
+)  # fmt: skip
+
+
 def study(size: str) -> Study:
-    teacher = adapted(size)
+    teacher, control = adapted(size), adapter("control", 16)
     untaught = {"start": teacher, "needs": {}, "prepare": (), "training": None, "task": NO_CLASS}
 
-    def other(name: str, *edits: Edit) -> dict:
-        start = dressing(size, edits, name)
-        return untaught | {"start": start, "sampler": Sampler(steps=24, update=Euler(), corrections=(Paste(),))}
+    def other(name: str, *edits: Edit, task: Diffusion = NO_CLASS) -> dict:
+        return untaught | {"start": dressing(size, edits, name, task), "sampler": STEPS_24}
 
-    same_place = (PERSON, Reference(name="garment"), *adapter("control", 16))
+    no_garment = Diffusion(drop=1.0, drops={"person": 0.0})
     return Study(
         arms={
-            "no garment, 24 steps": other("no-garment", PERSON, *adapter("control", 16)),
-            "adapters, 24 steps": untaught | {"sampler": Sampler(steps=24, update=Euler(), corrections=(Paste(),))},
+            "no garment, 24 steps": other("no-garment", PERSON, *control, task=no_garment),
+            "adapters, 24 steps": untaught | {"sampler": STEPS_24},
             "adapters, 8 steps": untaught,
             "second adapters, 8 steps": {},
-            "same places, 24 steps": other("same-places", *same_place),
+            "same places, 24 steps": other("same-places", PERSON, Reference(name="garment"), *control),
             "channels, all weights, 24 steps": other(
                 "channels", JoinChannels(name="person"), JoinChannels(name="garment")
             ),
@@ -143,7 +158,7 @@ def experiment(size: str) -> Experiment:
     return Experiment(
         name="mc-vton", data=Figures(), start=teacher, needs={"teacher": teacher},
         prepare=(ApplyEdits(edits=adapter("steps", 16)),), task=StepDistillation(diffusion=NO_CLASS),
-        training=training(batch, steps, 2e-3), sampler=Sampler(steps=8, update=Euler(), corrections=(Paste(),)),
+        training=training(batch, steps, 2e-3), sampler=STEPS_8,
         looks=(SwapPictures(),), n_samples=n_samples(size), study=study(size),
     )  # fmt: skip
 
@@ -161,7 +176,7 @@ def paper() -> Experiment:
             blocks=repeat(block, 57),
         ),
         training=training(256, 100_000, 1e-4),
-        sampler=Sampler(steps=24, update=Euler(), corrections=(Paste(),)),
+        sampler=STEPS_24,
     )  # fmt: skip
     first = replace(
         start, name="mc-vton-24", model=None, start=start, task=Diffusion(drop=0.0),
@@ -170,6 +185,6 @@ def paper() -> Experiment:
     return replace(
         first, name="mc-vton", start=first, needs={"teacher": first}, task=StepDistillation(diffusion=Diffusion(drop=0.0)),
         prepare=(ApplyEdits(edits=adapter("steps", 16)),), training=training(8, 20_000, 1e-4),
-        sampler=Sampler(steps=8, update=Euler(), corrections=(Paste(),)), looks=(SwapPictures(),),
+        sampler=STEPS_8, looks=(SwapPictures(),),
         n_samples=n_samples("paper"),
     )  # fmt: skip
