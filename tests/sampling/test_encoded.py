@@ -7,6 +7,8 @@ from frisket.adapters.reference import Reference
 from frisket.codecs.pixels import Pixels
 from frisket.core.condition import Condition
 from frisket.core.edits import apply_edits
+from frisket.core.errors import FrisketError
+from frisket.core.step import Step
 from frisket.data.digits import Digits
 from frisket.evaluation.heldout import heldout_loss
 from frisket.experiments.experiment import Experiment
@@ -17,6 +19,7 @@ from frisket.models.doors import Door
 from frisket.processes.gaussian import Gaussian
 from frisket.sampling.encoded import encoded
 from frisket.sampling.sampler import Sampler
+from frisket.tasks.diffusion import Diffusion
 from frisket.training.trainer import Trainer
 
 
@@ -83,3 +86,16 @@ def test_held_out_loss_and_training_give_the_model_states(pipeline):
     heldout_loss(pipeline.model, pipeline.process, Pixels(mean=(0.0,)), Source(), n=2, times=1)
     assert all(torch.equal(v, torch.full((2, 1, 8, 8), 2.0)) for v in seen)
     assert seen
+
+
+def test_a_reference_that_is_always_dropped_need_not_be_in_the_data(pipeline):
+    source = Digits().open("train")
+    batch = {**source.batch(torch.arange(4)), "position": torch.arange(4)}
+    step = Step(seed=0, sample=torch.arange(4))
+    task = Diffusion(drop=0.0, drops={"image": 1.0}).build(pipeline)
+    assert list(task.conditions(batch, step).values) == ["label"]
+    assert torch.isfinite(task.loss(batch, step)["denoise"])
+    with pytest.raises(FrisketError, match="the model reads 'image'"):
+        Diffusion(drop=0.0).build(pipeline).loss(batch, step)
+    held = Digits().open("test")
+    assert heldout_loss(pipeline.model, pipeline.process, pipeline.coder, held, n=2, times=1).mean.value > 0
