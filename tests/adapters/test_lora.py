@@ -137,7 +137,14 @@ def test_refusals():
         Lora(split={"*.qkv": 5}).build(CONFIG.build())
     with pytest.raises(FrisketError, match="no adapter 'other'"):
         FoldLora(name="other").build(apply_edits(CONFIG.build(), [Lora()]))
-    for wrong in ({"rank": 0}, {"alpha": 0.0}, {"name": "a.b"}, {"targets": ()}, {"roles": ("nothing",)}, {"split": {"*": 0}}):
+    for wrong in (
+        {"rank": 0},
+        {"alpha": 0.0},
+        {"name": "a.b"},
+        {"targets": ()},
+        {"roles": ("nothing",)},
+        {"split": {"*": 0}},
+    ):
         with pytest.raises(FrisketError, match=f"edit.{next(iter(wrong))}"):
             Lora(**wrong)
 
@@ -156,7 +163,10 @@ def test_numbers_are_those_of_peft():
     with torch.no_grad():
         for i in range(2):
             layer = theirs.base_model.model[i]
-            for mine, its in ((ours[i].lora["default"].down[0], layer.lora_A), (ours[i].lora["default"].up[0], layer.lora_B)):
+            for mine, its in (
+                (ours[i].lora["default"].down[0], layer.lora_A),
+                (ours[i].lora["default"].up[0], layer.lora_B),
+            ):
                 mine.weight.normal_(generator=g)
                 its["default"].weight.copy_(mine.weight)
     x = torch.randn(7, 6, generator=g)

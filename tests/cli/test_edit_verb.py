@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from frisket.adapters.reference import Reference
+from frisket.core.edits import apply_edits
+from frisket.experiments.system import load
 from run_folders import frisket, refused
 
 
@@ -47,3 +51,25 @@ def test_bad_input_is_one_line(inputs, dit_run, mdlm_run, capsys, monkeypatch):
     ):
         assert said in refused(capsys, "edit", *words)
     assert not (folder / "edited.png").exists()
+
+
+def test_a_model_that_reads_references_is_given_them(inputs, dit_run, tmp_path, capsys):
+    image, mask, folder = inputs
+    pipeline = load(dit_run)
+    apply_edits(pipeline.model, [Reference(name="given"), Reference(name="other", offset=(0.0, 1.0))])
+    with torch.no_grad():
+        for p in pipeline.model.parameters():  # three steps of training leave the gates all but closed
+            p.normal_(0.0, 0.3, generator=torch.Generator().manual_seed(p.numel()))
+    pipeline.save_pretrained(tmp_path / "model")
+    words = ["--image", folder / "image.png", "--mask", folder / "mask.png", "--steps", 2, "--out"]
+    made = {}
+    for extra in ([], ["given=hidden"], ["given=hidden", f"other={folder / 'image.png'}"]):
+        out = folder / f"{len(extra)}.png"
+        assert frisket("edit", tmp_path / "model", *words, out, *(["--reference", *extra] if extra else [])) == 0
+        with Image.open(out) as file:
+            made[len(extra)] = np.asarray(file)
+        assert np.array_equal(made[len(extra)][~mask], image[~mask])
+    assert not np.array_equal(made[0], made[1])
+    assert not np.array_equal(made[1], made[2])
+    for wrong, said in (("label=hidden", "unknown reference 'label'"), ("given", "must be NAME=FILE")):
+        assert said in refused(capsys, "edit", tmp_path / "model", *words, folder / "b.png", "--reference", wrong)

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampling_fakes import GaussianDenoiser, Joint, steps
 
-from frisket.core import FrisketError, Output
+from frisket.core import FrisketError, Output, Step
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.known import Known
 from frisket.processes.masked import Masked
-from frisket.sampling.corrections import ImposeKnown
+from frisket.sampling.base import Moment
+from frisket.sampling.corrections import ImposeKnown, Paste
 from frisket.sampling.decoding.decoder import Ancestral as Decoder
 from frisket.sampling.decoding.decoder import Ordered
 from frisket.sampling.grids import Repaint, Uniform
@@ -146,3 +147,17 @@ def test_without_known_nothing_changes():
 def test_unknown_ways():
     with pytest.raises(FrisketError, match="clean, renoise, same-noise"):
         ImposeKnown(how="paste")
+
+
+def test_paste_leaves_the_run_alone_and_puts_the_known_in_at_the_end():
+    x, known = (
+        torch.zeros(2, 1, 2, 2),
+        Known(values=torch.ones(2, 1, 2, 2), where=torch.eye(2).bool().expand(2, 1, 2, 2)),
+    )
+    at = Moment(process=Gaussian(), evaluate=None, step=Step(seed=0, sample=torch.arange(2)), known=known)
+    rows = torch.full((2,), 0.5)
+    assert torch.equal(Paste().before(x, rows, at), x)
+    assert torch.equal(Paste().after(x, rows, at), x)
+    assert torch.equal(Paste().after(x, torch.zeros(2), at), known.impose(x))
+    nothing = Moment(process=Gaussian(), evaluate=None, step=Step(seed=0, sample=torch.arange(2)))
+    assert torch.equal(Paste().after(x, torch.zeros(2), nothing), x)

@@ -54,7 +54,9 @@ class Lora:
     def layers(self, model: nn.Module) -> list[str]:
         """Names of the layers that get an adapter. Raises `FrisketError` if there are none."""
         own = tuple(f"{n}.lora." for n, m in model.named_modules() if isinstance(m, Adapted))
-        layers = {n: m for n, m in model.named_modules() if isinstance(m, (nn.Linear, Adapted)) and not n.startswith(own)}
+        layers = {
+            n: m for n, m in model.named_modules() if isinstance(m, (nn.Linear, Adapted)) and not n.startswith(own)
+        }
         found = [n for n, layer in layers.items() if self._chosen(n, layer)]
         if not found:
             raise FrisketError(f"no linear layer matches edit.targets = {self.targets} with edit.roles = {self.roles}")

@@ -95,13 +95,9 @@ def _fill(adapter: LowRank, a: Tensor, b: Tensor, layer: str) -> None:
     for i, (down, up) in enumerate(zip(adapter.down, adapter.up, strict=True)):
         cut = a[i * rows : (i + 1) * rows], b[i * columns : (i + 1) * columns, i * rows : (i + 1) * rows]
         for module, value in zip((down, up), cut, strict=True):
-            check(
-                module.weight.shape == value.shape,
-                f"lora of {layer}",
-                tuple(value.shape),
-                f"{tuple(module.weight.shape)}",
-            )  # type: ignore[union-attr]
-            module.weight.copy_(value)  # type: ignore[union-attr,operator]
+            weight: Tensor = module.weight  # type: ignore[assignment]
+            check(weight.shape == value.shape, f"lora of {layer}", tuple(value.shape), f"{tuple(weight.shape)}")
+            weight.copy_(value)
 
 
 def _peft_config(edit: Lora, layers: Mapping[str, nn.Module]) -> dict:

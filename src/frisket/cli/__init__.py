@@ -14,6 +14,7 @@ VERBS = {
     "train": "train a recipe, on its own data or on yours",
     "sample": "make samples with a trained model",
     "edit": "repaint a masked part of an image",
+    "adapt": "teach a trained model something more, with few weights",
     "evaluate": "score a trained model, with intervals and floors",
     "shrink": "make a smaller model of a trained one: prune, recover, compare",
     "compare": "several recipes or variants at an equal budget, with intervals",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+from torch import Tensor
 
 from frisket.cli.options import parse
 from frisket.cli.targets import load_on, read_exact, read_mask, said
-from frisket.core.errors import FrisketError, check
+from frisket.core.errors import FrisketError, check, unknown
 from frisket.evaluation.pictures import save_picture
+
+if TYPE_CHECKING:
+    from frisket.sampling.pipeline import Pipeline
 
 ABOUT = "Repaint the masked part of an image. White in the mask = repaint; everything else stays exactly as it was."
 
@@ -29,6 +33,9 @@ class Edit:
     """class of the repainted image, by number or name; default: none (its null)"""
     caption: str | None = None
     """what the repainted image shows, in the words the model learnt; default: none (its null)"""
+    reference: tuple[str, ...] = ()
+    """NAME=FILE for each image that the model is given beside it (garment=g.png); NAME=hidden is the image itself with
+    the masked part painted grey"""
     steps: int | None = None
     """sampler steps; default: the model's own"""
     guidance: float | None = None
@@ -51,7 +58,23 @@ def main(argv: list[str]) -> int:
     image = read_exact(options.image, c, (h, w))
     mask = read_mask(options.mask, (h, w))
     asked: dict[str, Any] = {**dict.fromkeys(pipeline.in_turn(1)), **said(options.label, options.caption)}
+    asked |= references_of(options.reference, image, mask, pipeline)
     edited = pipeline.edit(image, mask, seed=options.seed, steps=options.steps, guidance=options.guidance, **asked)
     save_picture(options.out, edited[0])
     print(f"wrote {options.out}: {int(mask.sum())} of {h * w} pixels repainted")
     return 0
+
+
+def references_of(given: tuple[str, ...], image: Tensor, mask: Tensor, pipeline: Pipeline) -> dict[str, Tensor]:
+    """Condition -> image (1, c, h, w) of what --reference names. Raises `FrisketError` on a name that the model does not
+    read as an image."""
+    reads = getattr(getattr(pipeline.model, "doors", None), "encoded", set())
+    out = {}
+    for pair in given:
+        name, equals, file = pair.partition("=")
+        check(bool(equals and file), "--reference", pair, "NAME=FILE")
+        if name not in reads:
+            raise unknown("reference", name, reads)
+        c, h, w = pipeline.info.shape
+        out[name] = image.masked_fill(mask, 0.5) if file == "hidden" else read_exact(file, c, (h, w))
+    return out

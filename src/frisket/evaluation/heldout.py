@@ -88,7 +88,9 @@ def _losses(
 ) -> Float[np.ndarray, "b k"]:  # fmt: skip
     x0 = codec.encode(_moved(batch["x"], device))
     valid = batch["valid"].to(device) if "valid" in batch else None
-    cond = encoded(condition(batch, conditions, device), model, codec)
+    optional = getattr(getattr(model, "doors", None), "optional", ())
+    given = [name for name in conditions if name in batch or name not in optional]
+    cond = encoded(condition(batch, given, device), model, codec)
     columns = []
     for index, time in enumerate(grid):
         step = Step(seed=seed, sample=ids.to(device), index=index, total=len(grid), run="heldout")

@@ -22,6 +22,7 @@ from frisket.core.edits import Edit
 from frisket.data.figures.source import Figures
 from frisket.evaluation.compare import more
 from frisket.evaluation.looks.swaps import SwapPictures
+from frisket.experiments.adaptation import Adaptation, Phase, short
 from frisket.experiments.experiment import Experiment, Study
 from frisket.experiments.paper import Paper
 from frisket.models.backbones.transformer import Transformer
@@ -52,13 +53,15 @@ PAPER = Paper(
     "reference networks with more inputs and over 25 steps",
 )  # fmt: skip
 
-NO_CLASS = Diffusion(drop=0.0, drops={"label": 1.0})
+NO_CLASS = Diffusion(drop=1.0, drops={"person": 0.0, "garment": 0.0})
+RATE = 1e-2  # of adapters: several times that of all weights, or little is learnt in the same time
+STEPS_24, STEPS_8 = (Sampler(steps=n, update=Euler(), corrections=(Paste(),)) for n in (24, 8))
 PERSON, GARMENT = Reference(name="person"), Reference(name="garment", offset=(0.0, 1.0))
 
 
 def adapter(name: str, rank: int) -> tuple[Edit, ...]:
     """Low-rank adapters on every matrix of every block, and nothing else learns."""
-    return Lora(name=name, rank=rank, alpha=float(rank)), Freeze(learns=(f"*.lora.{name}.*",))
+    return Lora(name=name, rank=rank, alpha=2.0 * rank), Freeze(learns=(f"*.lora.{name}.*",))
 
 
 def training(batch: int, steps: int, lr: float) -> Trainer:
@@ -70,7 +73,7 @@ def training(batch: int, steps: int, lr: float) -> Trainer:
 
 def base(size: str) -> Experiment:
     """A network that draws figures by the colour of their hair, and knows nothing of references."""
-    width, depth, batch, steps = {"tiny": (32, 2, 8, 10), "small": (96, 4, 32, 1500)}[size]
+    width, depth, batch, steps = {"tiny": (32, 2, 8, 10), "small": (64, 4, 32, 1000)}[size]
     return Experiment(
         name="figures",
         data=Figures(),
@@ -79,17 +82,19 @@ def base(size: str) -> Experiment:
             width=width, heads=4, input=Patches(patch=4), positions=Rotary(), doors=(Door(),),
             blocks=repeat(Block(), depth),
         ),
-        training=training(batch, steps, 2e-3),
-        sampler=Sampler(steps=24, update=Euler(), corrections=(Paste(),)),
+        training=training(batch, steps, 3e-3),
+        sampler=STEPS_24,
     )  # fmt: skip
 
 
-def dressing(size: str, edits: tuple[Edit, ...], name: str = "mc-vton-24") -> Experiment:
+def dressing(
+    size: str, edits: tuple[Edit, ...], name: str = "mc-vton-24", task: Diffusion = NO_CLASS, lr: float = RATE
+) -> Experiment:
     """The base with `edits`, trained to dress."""
-    rate = {"tiny": (8, 10), "small": (32, 800)}[size]
+    rate = {"tiny": (8, 10), "small": (16, 800)}[size]
     return Experiment(
-        name=name, data=Figures(), start=base(size), prepare=(ApplyEdits(edits=edits),), task=NO_CLASS,
-        training=training(*rate, 3e-3), looks=(SwapPictures(),), n_samples=n_samples(size),
+        name=name, data=Figures(), start=base(size), prepare=(ApplyEdits(edits=edits),), task=task,
+        training=training(*rate, lr), looks=(SwapPictures(),), n_samples=n_samples(size),
     )  # fmt: skip
 
 
@@ -102,24 +107,40 @@ def adapted(size: str) -> Experiment:
     return dressing(size, (PERSON, GARMENT, *adapter("control", 16)))
 
 
+VARIANTS = {
+    "same-places": "the garment at the state's own places: Reference(name='garment') without an offset",
+    "isolated": "references that do not look back, computed once a run: RestrictAttention() and cache/references",
+}
+ADAPTATION = Adaptation(
+    phases=(
+        Phase(
+            name="dress", edits=(PERSON, GARMENT, *adapter("control", 16)), task=NO_CLASS,
+            training=short(800, RATE), sampler=STEPS_24,
+        ),
+        Phase(
+            name="fewer-steps", edits=adapter("steps", 16), task=StepDistillation(diffusion=NO_CLASS),
+            training=short(300, RATE / 2), sampler=STEPS_8,
+        ),
+    )
+)  # fmt: skip
+
+
 def study(size: str) -> Study:
-    teacher = adapted(size)
+    teacher, control = adapted(size), adapter("control", 16)
     untaught = {"start": teacher, "needs": {}, "prepare": (), "training": None, "task": NO_CLASS}
 
-    def other(name: str, *edits: Edit) -> dict:
-        start = dressing(size, edits, name)
-        return untaught | {"start": start, "sampler": Sampler(steps=24, update=Euler(), corrections=(Paste(),))}
+    def other(name: str, *edits: Edit, task: Diffusion = NO_CLASS, lr: float = RATE) -> dict:
+        return untaught | {"start": dressing(size, edits, name, task, lr), "sampler": STEPS_24}
 
-    same_place = (PERSON, Reference(name="garment"), *adapter("control", 16))
+    no_garment = Diffusion(drop=1.0, drops={"person": 0.0})
     return Study(
         arms={
-            "no garment, 24 steps": other("no-garment", PERSON, *adapter("control", 16)),
-            "adapters, 24 steps": untaught | {"sampler": Sampler(steps=24, update=Euler(), corrections=(Paste(),))},
+            "no garment, 24 steps": other("no-garment", PERSON, *control, task=no_garment),
+            "adapters, 24 steps": untaught | {"sampler": STEPS_24},
             "adapters, 8 steps": untaught,
             "second adapters, 8 steps": {},
-            "same places, 24 steps": other("same-places", *same_place),
             "channels, all weights, 24 steps": other(
-                "channels", JoinChannels(name="person"), JoinChannels(name="garment")
+                "channels", JoinChannels(name="person"), JoinChannels(name="garment"), lr=2e-3
             ),
         },
         measures=("swap_psnr", "paired_psnr", "swap_gain", "retrieval", "forwards"),
@@ -138,12 +159,12 @@ def study(size: str) -> Study:
 def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
-    batch, steps = {"tiny": (8, 10), "small": (32, 400)}[size]
+    batch, steps = {"tiny": (8, 10), "small": (16, 300)}[size]
     teacher = adapted(size)
     return Experiment(
         name="mc-vton", data=Figures(), start=teacher, needs={"teacher": teacher},
         prepare=(ApplyEdits(edits=adapter("steps", 16)),), task=StepDistillation(diffusion=NO_CLASS),
-        training=training(batch, steps, 2e-3), sampler=Sampler(steps=8, update=Euler(), corrections=(Paste(),)),
+        training=training(batch, steps, RATE / 2), sampler=STEPS_8,
         looks=(SwapPictures(),), n_samples=n_samples(size), study=study(size),
     )  # fmt: skip
 
@@ -161,7 +182,7 @@ def paper() -> Experiment:
             blocks=repeat(block, 57),
         ),
         training=training(256, 100_000, 1e-4),
-        sampler=Sampler(steps=24, update=Euler(), corrections=(Paste(),)),
+        sampler=STEPS_24,
     )  # fmt: skip
     first = replace(
         start, name="mc-vton-24", model=None, start=start, task=Diffusion(drop=0.0),
@@ -170,6 +191,6 @@ def paper() -> Experiment:
     return replace(
         first, name="mc-vton", start=first, needs={"teacher": first}, task=StepDistillation(diffusion=Diffusion(drop=0.0)),
         prepare=(ApplyEdits(edits=adapter("steps", 16)),), training=training(8, 20_000, 1e-4),
-        sampler=Sampler(steps=8, update=Euler(), corrections=(Paste(),)), looks=(SwapPictures(),),
+        sampler=STEPS_8, looks=(SwapPictures(),),
         n_samples=n_samples("paper"),
     )  # fmt: skip

@@ -164,8 +164,11 @@ class DiffusionTask(nn.Module):
         the task itself can give: where the state is known, float (b, 1, *grid)."""
         if not self.reads:
             return None
-        values = {name: self._value(name, batch, step, known) for name in self.reads}
         chance = {name: self.config.drops.get(name, self.config.drop) for name in self.reads if name != "known"}
+        optional = getattr(getattr(self.model, "doors", None), "optional", ())
+        closed = {name for name in optional if chance.get(name, 0) >= 1}
+        chance = {name: p for name, p in chance.items() if name not in closed}
+        values = {name: self._value(name, batch, step, known) for name in self.reads if name not in closed}
         drop = {name: step.draw(f"drop/{name}", (), "uniform") < p for name, p in chance.items() if p > 0}
         return encoded(Condition(values, drop), self.model, self.codec)
 

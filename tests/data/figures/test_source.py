@@ -44,3 +44,16 @@ def test_refusals():
         Figures(size=(4, 4))
     with pytest.raises(FrisketError, match="ids"):
         Figures().open().batch(torch.tensor([-1]))
+
+
+def test_extras_show_the_same_person_in_another_pose_and_the_limbs():
+    check_data(Figures(extras=("view", "pose")))
+    plain, more = (Figures(extras=e).open().batch(torch.arange(6)) for e in ((), ("view", "pose")))
+    assert set(more) - set(plain) == {"view", "pose"}
+    assert all(torch.equal(plain[k], more[k]) for k in plain)
+    assert more["pose"].shape[2:] == (24, 16)
+    assert not torch.equal(more["view"], more["x"])
+    still = Figures(bend=0.0, extras=("view",)).open().batch(torch.arange(6))
+    assert torch.equal(still["view"], still["x"])
+    with pytest.raises(FrisketError, match="unknown data.extras: entry 'veiw'"):
+        Figures(extras=("veiw",))

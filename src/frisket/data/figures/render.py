@@ -40,7 +40,7 @@ HIDDEN = 0.5  # the value of every channel in a hidden region
 MARGIN = 0.06  # of the region around body and arms, heights
 ROUND = 0.35  # how much darker cloth is at a limb's edge
 SHORT = 0.75  # of the upper arm that a short sleeve covers
-WORN = (*ARMS, *FOREARMS, TORSO)
+WORN = (TORSO, *ARMS, *FOREARMS)
 PAINTED = (*LEGS, *FEET, LIMBS.index("neck"), TORSO, HEAD, *ARMS, *FOREARMS)
 
 
@@ -56,15 +56,16 @@ def dressed(
     """Each figure in a garment, float32 in [0, 1]."""
     x, y = axes(size)
     limbs = skeleton(figure)
-    apart = distance(limbs, x, y)
-    skin = torch.tensor(SKIN_RGB)[figure["skin"]][:, :, None, None]
+    cover, cloth, sleeves = _cover(distance(limbs, x, y), size), *_cloth(limbs, garment, size, shade=True)
+    crown = torch.minimum(cover[:, HEAD], _cover(_above(limbs, x, y), size))
+    flesh = _colours(figure)
     image = _ground(figure, y, len(x))
     for limb in PAINTED:
-        image = _over(image, _flesh(figure, limb, skin), apart[:, limb], size)
+        image = _over(image, flesh[limb], cover[:, limb])
         if limb == HEAD:
-            image = _over(image, _hair(figure), torch.maximum(apart[:, limb], _above(limbs, x, y)), size)
+            image = _over(image, flesh["hair"], crown)
         if limb in WORN:
-            image = _clothe(image, limbs, garment, limb, size, shade=True)
+            image = _over(image, cloth[:, WORN.index(limb)], sleeves[:, WORN.index(limb)])
     return image.clamp(0, 1)
 
 
@@ -72,9 +73,9 @@ def flat(garment: Mapping[str, Tensor], size: tuple[int, int]) -> Float[Tensor, 
     """Each garment on a dark table, without folds or shade, float32 in [0, 1]."""
     count, (h, w) = len(garment["pattern"]), size
     image = torch.tensor(TABLE_RGB).view(1, 3, 1, 1).expand(count, 3, h, w)
-    limbs = laid_flat(count)
-    for limb in (TORSO, *ARMS, *FOREARMS):
-        image = _clothe(image, limbs, garment, limb, size, shade=False)
+    cloth, sleeves = _cloth(laid_flat(count), garment, size, shade=False)
+    for i in range(len(WORN)):
+        image = _over(image, cloth[:, i], sleeves[:, i])
     return image.clamp(0, 1)
 
 
@@ -96,35 +97,32 @@ def hidden(image: Float[Tensor, "b 3 h w"], where: Bool[Tensor, "b 1 h w"]) -> F
     return image.masked_fill(where, HIDDEN)
 
 
-def _clothe(
-    image: Tensor, limbs: Capsules, garment: Mapping[str, Tensor], limb: int, size: tuple[int, int], shade: bool
-) -> Tensor:
+def _cloth(
+    limbs: Capsules, garment: Mapping[str, Tensor], size: tuple[int, int], shade: bool
+) -> tuple[Float[Tensor, "b k 3 h w"], Float[Tensor, "b k h w"]]:
+    """Colour and coverage of the garment on every worn limb; a short sleeve ends on the upper arm."""
     x, y = axes(size)
-    one = limbs.rows((limb,))
-    length = garment["cycles"].new_ones(len(garment["cycles"]))
-    if limb in ARMS:
-        length = torch.where(garment["sleeves"] == 0, SHORT, 1.0)
-    piece = stretched(one, length[:, None])
-    apart, places = distance(piece, x, y)[:, 0], fabric(one, x, y)
-    if limb in FOREARMS:
-        apart = torch.where(garment["sleeves"][:, None, None] == 0, 1.0, apart)  # a short sleeve is nowhere here
-    colour = paint(garment, places)[:, 0]
+    worn = limbs.rows(WORN)
+    short = (garment["sleeves"] == 0)[:, None]
+    length = torch.where(short & torch.tensor([limb in ARMS for limb in WORN]), SHORT, 1.0)
+    bare = short & torch.tensor([limb in FOREARMS for limb in WORN])
+    places = fabric(worn, x, y)
+    cover = _cover(distance(stretched(worn, length), x, y), size).masked_fill(bare[..., None, None], 0.0)
+    colour = paint(garment, places)
     if shade:
-        aside = (places[:, 0, ..., 0].abs() / one.radius[0].to(places.dtype)).clamp(max=1)
-        colour = colour * (1 - ROUND * aside**2)[:, None]
-    return _over(image, colour, apart, size)
+        aside = (places[..., 0].abs() / worn.radius.to(places.dtype)[:, None, None]).clamp(max=1)
+        colour = colour * (1 - ROUND * aside**2).unsqueeze(2)
+    return colour, cover
 
 
-def _flesh(figure: Mapping[str, Tensor], limb: int, skin: Tensor) -> Tensor:
-    if limb in LEGS:
-        return torch.tensor(COLOUR_RGB)[figure["trousers"]][:, :, None, None] * 0.6
-    if limb in FEET:
-        return skin.new_tensor(SHOE_RGB).view(1, 3, 1, 1)
-    return skin
-
-
-def _hair(figure: Mapping[str, Tensor]) -> Tensor:
-    return torch.tensor(HAIR_RGB)[figure["hair"]][:, :, None, None]
+def _colours(figure: Mapping[str, Tensor]) -> dict[int | str, Float[Tensor, "#b 3 1 1"]]:
+    """What each limb is painted in before any garment, and the hair."""
+    named = {"skin": SKIN_RGB, "hair": HAIR_RGB, "trousers": COLOUR_RGB}
+    own = {name: torch.tensor(rgb)[figure[name]][:, :, None, None] for name, rgb in named.items()}
+    limbs: dict[int | str, Tensor] = dict.fromkeys(PAINTED, own["skin"])
+    limbs |= dict.fromkeys(LEGS, own["trousers"] * 0.6)
+    limbs |= dict.fromkeys(FEET, torch.tensor(SHOE_RGB).view(1, 3, 1, 1))
+    return limbs | {"hair": own["hair"]}
 
 
 def _above(limbs: Capsules, x: Tensor, y: Tensor) -> Float[Tensor, "b h w"]:
@@ -143,7 +141,6 @@ def _cover(apart: Tensor, size: tuple[int, int]) -> Tensor:
     return (0.5 - apart * size[0]).clamp(0, 1)
 
 
-def _over(image: Tensor, colour: Tensor, apart: Float[Tensor, "b h w"], size: tuple[int, int]) -> Tensor:
-    """Paint `colour` over the image where the distance is negative."""
-    cover = _cover(apart, size).unsqueeze(1)
-    return image + (colour - image) * cover
+def _over(image: Tensor, colour: Tensor, cover: Float[Tensor, "b h w"]) -> Tensor:
+    """Paint `colour` over the image where it covers."""
+    return image + (colour - image) * cover.unsqueeze(1)
