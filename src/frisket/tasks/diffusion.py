@@ -26,6 +26,7 @@ from frisket.core.sites import install
 from frisket.core.step import Step, use_step
 from frisket.data.base import Batch
 from frisket.models.base import Keep
+from frisket.models.count import count_macs_chosen
 from frisket.models.plans.base import Choose, draw
 from frisket.models.spans import run_of
 from frisket.processes.base import Corrupted, Process
@@ -55,6 +56,11 @@ class Diffusion:
         for name, value in {"drop": self.drop, **{f"drops.{n}": p for n, p in self.drops.items()}}.items():
             check(0 <= value <= 1, f"task.{name}", value, "a probability")
         check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
+
+    def step_macs(self, experiment: Any, forward: int) -> float:
+        """Multiply-accumulates of a training step for one sample of a fitted `experiment`: three forwards, each in the
+        mean over who passes through the model's spans. forward: those of a dense pass."""
+        return 3 * mean_forward(experiment, chooses_of(experiment.model, self.choose), forward)
 
     def build(
         self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None, *,
@@ -87,7 +93,7 @@ class DiffusionTask(nn.Module):
                 )
         self.objectives: list[Objective] = [o.build(self.model) for o in config.objectives]
         self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
-        self.chooses = chooses_of(self.model, config.choose)
+        self.chooses = chooses_of(getattr(self.model, "config", None), config.choose)
         self.fixed = ("codec",)
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
@@ -198,15 +204,25 @@ def conditions_of(model: nn.Module) -> tuple[str, ...]:
     return tuple(named if named is not None else getattr(getattr(model, "doors", None), "ways", ()))
 
 
-def chooses_of(model: nn.Module, instead: Mapping[str, Choose]) -> dict[str, Choose]:
-    """Who passes through each span while training, by the model's plan or as `instead` says. Raises `FrisketError` on
-    spans that the model does not have."""
-    plan = getattr(getattr(model, "config", None), "plan", None)
+def chooses_of(config: Any, instead: Mapping[str, Choose]) -> dict[str, Choose]:
+    """Who passes through each span while training, by the plan in a model's config or as `instead` says. Raises
+    `FrisketError` on spans that the model does not have."""
+    plan = getattr(config, "plan", None)
     own = {span.name: span.choose for span in plan.spans} if plan is not None else {}
     for name in instead:
-        if name not in own and (run_of(name) is None or not hasattr(model, "tags")):
+        if name not in own and run_of(name) is None:
             raise unknown("span in task.choose", name, own)
     return {name: choose for name, choose in {**own, **instead}.items() if choose is not None}
+
+
+def mean_forward(experiment: Any, chooses: Mapping[str, Choose], forward: int) -> float:
+    """Multiply-accumulates of one forward of a fitted experiment's model, in the mean over `chooses`."""
+    if not chooses:
+        return forward
+    with torch.device("meta"):
+        model = experiment.model.build()
+    spec = experiment.codec.build().spec(experiment.data.open("train").info)
+    return count_macs_chosen(model, spec.shape, chooses)
 
 
 def _tap(site: str, taps: dict[str, Any]):
