@@ -22,7 +22,7 @@ from frisket.sampling.pipeline import Pipeline
 
 SYSTEMS = {
     "dit": "frisket.interop.dit", "sit": "frisket.interop.dit", "mdlm": "frisket.interop.mdlm",
-    "tread": "frisket.interop.tread",
+    "tread": "frisket.interop.tread", "sprint": "frisket.interop.sprint",
 }  # fmt: skip
 Loader = Callable[..., tuple[Transformer, dict[str, Tensor]]]
 Wiring = Callable[..., Pipeline]

@@ -99,8 +99,8 @@ def _base(name: str, plan: object, steps: int) -> Experiment:
     )  # fmt: skip
 
 
-STEPS = 300
-LONGER = 440  # the steps that the route makes of the dense arm's FLOPs
+STEPS = 240
+LONGER = 371  # the steps that the route makes of the dense arm's FLOPs
 STUDY = Study(
     bench={
         "start": _base("routed", ROUTE, STEPS), "data": Scenes(size=(16, 16)), "training": None, "model": None,
