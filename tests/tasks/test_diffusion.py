@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from frisket.codecs.pixels import Pixels
+from frisket.codecs.readers import Reader
+from frisket.codecs.sentences import Sentences
 from frisket.core.condition import Output
 from frisket.core.config import from_config, to_config
 from frisket.core.errors import FrisketError
@@ -61,9 +63,9 @@ def at(n=6, start=0, index=3):
     return Step(seed=5, sample=torch.arange(start, start + n), index=index)
 
 
-def task_of(model, config=None, process=None, codec=None, **more):
+def task_of(model, config=None, process=None, codec=None):
     pipeline = Pipeline(model, process or Gaussian(), codec or Pixels(), Sampler(), INFO)
-    return (config or Diffusion()).build(pipeline, **more)
+    return (config or Diffusion()).build(pipeline)
 
 
 def test_the_loss_is_that_of_the_process_by_hand():
@@ -170,18 +172,16 @@ def test_masked_processes_train_by_the_same_task():
     assert torch.equal(task.model.given[0][0][~hidden], ids[~hidden])
 
 
-class Words:
-    """A codec of captions: their lengths."""
-
-    def encode(self, x, draw=None):
-        return torch.tensor([len(text) for text in x])
-
-
 def test_a_reader_makes_a_condition_from_another_part_of_the_batch():
-    model = Recorder(("length",))
-    task = task_of(model, readers={"length": ("caption", Words())})
-    task(rows(2, caption=["one", "three"]), at(2))
-    assert model.given[0][2].values["length"].tolist() == [3, 5]
+    model = Recorder(("said",))
+    codec = Sentences(words=("one", "three"), length=2)
+    pipeline = Pipeline(model, Gaussian(), Pixels(), Sampler(), INFO, reads={"said": Reader(codec=codec)})
+    Diffusion(drop=0.0).build(pipeline)(rows(2, caption=["one", "three one"]), at(2))
+    assert model.given[0][2].values["said"].tolist() == [[1, 0], [2, 1]]
+    with pytest.raises(FrisketError, match="reads no condition 'said'"):
+        Diffusion().build(
+            Pipeline(Recorder(), Gaussian(), Pixels(), Sampler(), INFO, reads={"said": Reader(codec=codec)})
+        )
 
 
 def test_missing_and_unread_conditions_are_named():

@@ -148,6 +148,8 @@ def _evaluate(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, queries: 
 
 def _lower(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, device: torch.device) -> Lowered:
     allowed = _evaluate(mask, q_tags, k_tags, b, torch.arange(q_tags.n, device=device)).unsqueeze(1)
+    if allowed.is_meta:  # only counted: what it holds is not known, and every kernel costs the same
+        return Lowered(allowed)
     if bool(allowed.all()):
         return Lowered(None)
     empty = ~allowed.any(-1, keepdim=True)

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from frisket.codecs.base import Codec
+from frisket.codecs.readers import encoded_batch
 from frisket.core.condition import Condition, Output
 from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.registry import register
@@ -33,6 +34,7 @@ from frisket.processes.base import Corrupted, Process
 from frisket.processes.known import Known
 from frisket.processes.makers import Maker
 from frisket.sampling.conditions import class_counts
+from frisket.sampling.encoded import encoded
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 
@@ -62,14 +64,10 @@ class Diffusion:
         mean over who passes through the model's spans. forward: those of a dense pass."""
         return 3 * mean_forward(experiment, chooses_of(experiment.model, self.choose), forward)
 
-    def build(
-        self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None, *,
-        readers: Mapping[str, tuple[str, Codec]] | None = None,
-    ) -> DiffusionTask:  # fmt: skip
-        """The task that trains the pipeline's model, previews with its sampler and saves it whole. It needs no further
-        pipeline. readers: for a condition that is not raw in the batch, the batch's name for it and the codec that
-        encodes it (a caption's words)."""
-        return DiffusionTask(self, pipeline, readers)
+    def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> DiffusionTask:
+        """The task that trains the pipeline's model, previews with its sampler and saves it whole. Conditions that are
+        not raw in the batch (captions) go through the pipeline's readers. It needs no further pipeline."""
+        return DiffusionTask(self, pipeline)
 
 
 class DiffusionTask(nn.Module):
@@ -78,13 +76,13 @@ class DiffusionTask(nn.Module):
     Objectives' own weights learn with the model; a codec with weights is moved with the task, but neither learns nor is
     saved with it."""
 
-    def __init__(self, config: Diffusion, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None):
+    def __init__(self, config: Diffusion, pipeline: Pipeline):
         super().__init__()
         self.config, self.pipeline = config, pipeline
         self.model: nn.Module = pipeline.model
         self.process: Process = pipeline.process
         self.codec: Codec = pipeline.coder
-        self.readers = dict(readers or {})
+        self.readers = nn.ModuleDict(pipeline.readers)
         self.reads = conditions_of(self.model)
         for name in (*self.readers, *config.drops):
             if name not in self.reads:
@@ -94,7 +92,7 @@ class DiffusionTask(nn.Module):
         self.objectives: list[Objective] = [o.build(self.model) for o in config.objectives]
         self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
         self.chooses = chooses_of(getattr(self.model, "config", None), config.choose)
-        self.fixed = ("codec",)
+        self.fixed = ("codec", "readers")
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         return self.loss(batch, step)
@@ -107,17 +105,13 @@ class DiffusionTask(nn.Module):
 
         Raises `FrisketError` if the batch lacks a condition that the model reads, or two terms share a name.
         """
-        x0 = self.encode(batch, step)
-        return self.one_pass(x0, self.process.times(self.uniform(step)), batch, step, self.chooses)
+        corrupted, cond = self.corrupt(batch, step)
+        return self.one_pass(corrupted, cond, batch, step, self.chooses)
 
     def one_pass(
-        self, x0: Tensor, t: Float[Tensor, "b ..."], batch: Batch, step: Step, chooses: Mapping[str, Choose]
+        self, corrupted: Corrupted, cond: Condition | None, batch: Batch, step: Step, chooses: Mapping[str, Choose]
     ) -> dict[str, Tensor]:
-        """The terms of one forward of the model on x0 corrupted at t, spans shortened as `chooses` says."""
-        noise = self.process.noise(tuple(x0.shape[1:]), step)
-        known = self.make_known(x0, batch, step)
-        corrupted = self.process.corrupt(x0, t, noise, known)
-        cond = self.conditions(batch, step, known)
+        """The terms of one forward of the model on corrupted states, spans shortened as `chooses` says."""
         keep = self.keep(corrupted, chooses, step)
         output, taps = self.predict(corrupted, cond, step, keep)
         terms = dict(self.process.loss(output, corrupted, batch.get("valid")))
@@ -133,14 +127,23 @@ class DiffusionTask(nn.Module):
         condition is dropped."""
         counts = class_counts(self.model, self.pipeline.info)
         turns: dict[str, Any] = {
-            name: [i % counts[name] for i in range(n)] if name in counts else None for name in self.reads
-        }
+            name: [i % counts[name] for i in range(n)] if name in counts else None
+            for name in self.reads if name not in self.pipeline.stages
+        }  # fmt: skip
         return self.pipeline.sample(n, seed=step.seed, **turns)
 
     def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """The pipeline with these weights (named as in this task), to be loaded by `Pipeline.from_pretrained`."""
         own = {n.removeprefix("model."): v for n, v in weights.items() if n.startswith("model.")}
         self.pipeline.save_pretrained(folder, own)
+
+    def corrupt(self, batch: Batch, step: Step) -> tuple[Corrupted, Condition | None]:
+        """The batch's states as the network will see them, and the conditions it is given."""
+        x0 = self.encode(batch, step)
+        t = self.process.times(self.uniform(step))
+        noise = self.process.noise(tuple(x0.shape[1:]), step)
+        known = self.make_known(x0, batch, step)
+        return self.process.corrupt(x0, t, noise, known), self.conditions(batch, step, known)
 
     def encode(self, batch: Batch, step: Step) -> Tensor:
         """The clean state; a codec that says `stochastic` is given a draw for its posterior. No gradient."""
@@ -170,15 +173,12 @@ class DiffusionTask(nn.Module):
         values = {name: self._value(name, batch, step, known) for name in self.reads}
         chance = {name: self.config.drops.get(name, self.config.drop) for name in self.reads if name != "known"}
         drop = {name: step.draw(f"drop/{name}", (), "uniform") < p for name, p in chance.items() if p > 0}
-        return Condition(values, drop)
+        return encoded(Condition(values, drop), self.model, self.codec)
 
     def _value(self, name: str, batch: Batch, step: Step, known: Known | None) -> Tensor:
         if name == "known" and known is not None:
             return known.where.float()
-        key, codec = self.readers.get(name, (name, None))
-        if key not in batch:
-            raise FrisketError(f"the model reads {name!r}, but the data offers {', '.join(sorted(batch))}")
-        return batch[key] if codec is None else codec.encode(batch[key]).to(step.sample.device)
+        return encoded_batch(batch, name, self.pipeline.readers).to(step.sample.device)
 
     def keep(self, corrupted: Corrupted, chooses: Mapping[str, Choose], step: Step) -> Keep | None:
         """Who passes through each span in this pass; None where everybody does."""

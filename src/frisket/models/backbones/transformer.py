@@ -187,13 +187,32 @@ class TransformerModel(nn.Module):
         tokens = Tokens(self.positions(h, tags), tags)
         side = Side(grid=grid, state=grid.tokens, raw=x_t, context=self.doors.sequences(cond, "context"))
         vector, index = self._vector(t, cond, grid, x_t)
+        extra = self.doors.sequences(cond, "tokens")
         if vector is not None:
+            vector = self._own_times(vector, extra, cond)
             side.vector = nn.functional.silu(vector)
             side.shared = {key: module(side.vector) for key, module in self.shared.items()}
         if index is not None:
             tokens = Tokens(tokens.h, tags.change(time=index))
-        extra = self.doors.sequences(cond, "tokens")
         return Tokens.cat([tokens, *extra.values()]) if extra else tokens, side
+
+    def _own_times(
+        self, vector: Float[Tensor, "b *k w"], extra: dict[str, Tokens], cond: Condition | None
+    ) -> Float[Tensor, "b *more w"]:
+        """The condition vectors with one more for each time that sequences have of their own; these are tagged so."""
+        times = self.doors.times if self.time is not None else {}
+        distinct = sorted({times[name] for name in extra if name in times})
+        if not distinct or self.time is None:
+            return vector
+        own = self.time(torch.tensor(distinct, device=vector.device), len(distinct), vector.device)  # (k, w)
+        more = self.doors.vector(cond)
+        own = own.expand(len(vector), -1, -1) if more is None else own + more.unsqueeze(1)
+        before = vector if vector.ndim == 3 else vector.unsqueeze(1)
+        for name in set(extra) & set(times):
+            tags = extra[name].tags
+            index = torch.full((tags.n,), before.shape[1] + distinct.index(times[name]), device=vector.device)
+            extra[name] = Tokens(extra[name].h, tags.change(time=index))
+        return torch.cat([before, own], 1)
 
     def trunk(self, tokens: Tokens, side: Side, at: Dispatch, keep: Keep | None = None) -> Tokens:
         """All blocks, in spans where a plan, a call or a handler stands on one."""

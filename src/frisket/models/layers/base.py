@@ -73,12 +73,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class BranchCall:
-    """One call of one branch: the pass it belongs to, the dispatcher, its `attend` site and its position part."""
+    """One call of one branch: the pass it belongs to, the dispatcher, its `attend` site, its position part, and the
+    site of its hidden units."""
 
     side: Side
     at: Dispatch
     attend_site: str
     positions: Placing | None
+    hidden_site: str = ""
 
 
 @runtime_checkable

@@ -18,6 +18,7 @@ from torch import Tensor
 from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.core.step import Step
+from frisket.sampling.decoding.orders import Proposed
 
 CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
 CITE_THRESHOLD = (
@@ -58,10 +59,8 @@ class Select(Protocol):
         """Which rows reveal anything in this move; the others need no forward."""
         ...
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
-    ) -> Bool[Tensor, "r n"]:
-        """What is revealed. scores: -inf where not hidden. confidence: probability of the proposed id."""
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
+        """What is revealed. scores: -inf where not hidden. proposed: what the orders saw."""
         ...
 
 
@@ -107,23 +106,31 @@ class PowerCurve:
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """The best-scored ones, so many that floor(first x share(s)) stay hidden. curve: share(s); None takes the process's
-    own hidden share. A budget of nothing makes no forward (the paper's code reveals at least one)."""
+    own hidden share. least: revealed in every move while anything is hidden. A budget of nothing makes no forward.
+
+    MaskGIT's released decoder reveals at least one in a move and keeps at least one for the last: `least=1, kept=1`."""
 
     reconsiders: ClassVar[bool] = True
 
     curve: Curve | None = None
+    least: int = 0
+    kept: int = 0
+
+    def __post_init__(self):
+        check(self.least >= 0, "select.least", self.least, "0 or more")
+        check(self.kept >= 0, "select.kept", self.kept, "0 or more")
 
     def _count(self, hidden: Hidden) -> Tensor:
         share = hidden.share_s if self.curve is None else self.curve.share(hidden.s.to(torch.float64))
         stay = torch.floor(hidden.first * share + 1e-9)  # a product that is a whole number must not fall below it
-        return (hidden.now.sum(1) - stay).clamp(min=0).to(torch.int64)
+        now = hidden.now.sum(1)
+        stay = torch.minimum(stay, (now - self.least).to(stay.dtype)).clamp(min=self.kept)
+        return (now - stay).clamp(min=0).to(torch.int64)
 
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
         return self._count(hidden) > 0
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
-    ) -> Bool[Tensor, "r n"]:
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
         return top(scores, self._count(hidden)) & hidden.now
 
 
@@ -145,11 +152,9 @@ class Threshold:
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
         return hidden.now.any(1)
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
-    ) -> Bool[Tensor, "r n"]:
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
         forced = top(scores, torch.full_like(hidden.first, self.least).to(torch.int64))
-        return hidden.now & ((confidence >= self.threshold) | forced)
+        return hidden.now & ((proposed.confidence().exp() >= self.threshold) | forced)
 
 
 @register("select/bernoulli", cite=CITE_MDLM)
@@ -169,7 +174,5 @@ class Bernoulli:
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
         return self._chosen(hidden).any(1)
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
-    ) -> Bool[Tensor, "r n"]:
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
         return self._chosen(hidden)
