@@ -80,7 +80,7 @@ ROUTE = Routing(low=1, high=-1)
 MASKED = Plan(spans=(Span(name="route", low=1, high=-1, back=MaskToken(), choose=Uniform()),))
 
 
-def _base(name: str, plan: object, steps: int) -> Experiment:
+def base(name: str, plan: object, steps: int) -> Experiment:
     """What a study's arm starts from: a small network trained on scenes."""
     model = Transformer(
         width=64,
@@ -103,14 +103,14 @@ STEPS = 240
 LONGER = 371  # the steps that the route makes of the dense arm's FLOPs
 STUDY = Study(
     bench={
-        "start": _base("routed", ROUTE, STEPS), "data": Scenes(size=(16, 16)), "training": None, "model": None,
+        "start": base("routed", ROUTE, STEPS), "data": Scenes(size=(16, 16)), "training": None, "model": None,
         "process": None, "codec": None, "sampler": None, "n_samples": 256,
     },
     arms={
-        "dense": {"start": _base("dense", None, STEPS)},
+        "dense": {"start": base("dense", None, STEPS)},
         "routed": {},
-        "routed, equal FLOPs": {"start": _base("routed", ROUTE, LONGER)},
-        "mask token instead": {"start": _base("masked", MASKED, STEPS)},
+        "routed, equal FLOPs": {"start": base("routed", ROUTE, LONGER)},
+        "mask token instead": {"start": base("masked", MASKED, STEPS)},
         "routed, route guidance": {"sampler": Sampler(steps=10, update=Euler(), guidance=route_guidance())},
     },
     measures=("loss", "frechet"),
