@@ -65,7 +65,7 @@ STUDY = Study(
         "random waits": {"sampler": sparse(Random())},
         "border waits": {"sampler": sparse(Border())},
     },
-    measures=("endpoint_distance", "full_passes"),
+    measures=("endpoint_distance", "endpoint_forwards"),
     expect=(
         less("endpoint_distance", "least change waits", "random waits"),
         less("endpoint_distance", "most change waits", "random waits"),
@@ -73,7 +73,7 @@ STUDY = Study(
     ),
     budget="forwards",
     note="Relative distance to the end of 60 Euler steps from the same noise, in place of FID and user studies, at about "
-         "equal multiply-adds (full_passes, two branches a step). The base is a network of 0.3 million parameters "
+         "equal multiply-adds (endpoint_forwards, two branches a step). The base is a network of 0.3 million parameters "
          "trained for 240 steps, so the picture it leads to is rough; the distance does not depend on its quality.",
 )  # fmt: skip
 

@@ -37,6 +37,7 @@ from frisket.sampling.conditions import class_counts
 from frisket.sampling.encoded import encoded
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
+from frisket.tasks.passes import Passes, Single
 
 
 @register("task/diffusion")
@@ -45,7 +46,7 @@ class Diffusion:
     """drop: probability that a condition is dropped from a sample, each name by itself; drops: other numbers for some
     names. times: "stratified", a low-discrepancy sequence over the order of samples, or "uniform", independent. known:
     what is given and kept clean while training (inpainting, prompts, histories). choose: who passes through spans of the
-    model, in place of its plan's own choice ("choose/all" for a dense phase)."""
+    model, in place of its plan's own choice ("choose/all" for a dense phase). passes: what one step computes."""
 
     drop: float = 0.1
     drops: dict[str, float] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Diffusion:
     known: Maker | None = None
     objectives: tuple[ObjectiveConfig, ...] = ()
     choose: dict[str, Choose] = field(default_factory=dict)
+    passes: Passes = field(default_factory=Single)
 
     def __post_init__(self):
         for name, value in {"drop": self.drop, **{f"drops.{n}": p for n, p in self.drops.items()}}.items():
@@ -60,9 +62,10 @@ class Diffusion:
         check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
 
     def step_macs(self, experiment: Any, forward: int) -> float:
-        """Multiply-accumulates of a training step for one sample of a fitted `experiment`: three forwards, each in the
-        mean over who passes through the model's spans. forward: those of a dense pass."""
-        return 3 * mean_forward(experiment, chooses_of(experiment.model, self.choose), forward)
+        """Multiply-accumulates of a training step for one sample of a fitted `experiment`: three forwards for each pass,
+        in the mean over who passes through the model's spans. forward: those of a dense one."""
+        chosen = mean_forward(experiment, chooses_of(experiment.model, self.choose), forward)
+        return 3 * self.passes.forwards(forward, chosen)
 
     def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> DiffusionTask:
         """The task that trains the pipeline's model, previews with its sampler and saves it whole. Conditions that are

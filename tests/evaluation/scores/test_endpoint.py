@@ -36,13 +36,13 @@ def test_the_run_itself_has_no_distance_and_more_steps_come_closer():
     exact, few, many = (score.take(pipeline(steps=n, guidance=cfg(2.0)), None, 5, 0) for n in (12, 2, 6))
     assert exact["endpoint_distance"] == 0
     assert few["endpoint_distance"] > many["endpoint_distance"] > 0
-    assert [s["full_passes"] for s in (exact, few, many)] == [24, 4, 12]
+    assert [s["endpoint_forwards"] for s in (exact, few, many)] == [24, 4, 12]
 
 
 def test_sparse_steps_count_for_what_they_compute():
     update = Regions(patch=1, start=2, resets=())
     score = Endpoint(steps=12).take(pipeline(steps=6, update=update, caches=(KeptKeys(),)), None, 3, 0)
-    assert 2 + 4 * 0.5 < score["full_passes"] < 6
+    assert 2 + 4 * 0.5 < score["endpoint_forwards"] < 6
     assert torch.isfinite(torch.tensor(score["endpoint_distance"]))
 
 

@@ -25,9 +25,9 @@ BATCH = 64
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """endpoint_distance: mean over samples of the relative L2 distance to the end of `steps` Euler steps with the same
-    guidance. full_passes: forwards of one sample, each counted by its share of a full one's multiply-adds."""
+    guidance. endpoint_forwards: forwards of one sample, each counted by its share of a full one's multiply-adds."""
 
-    gives: ClassVar[tuple[str, ...]] = ("endpoint_distance", "full_passes")
+    gives: ClassVar[tuple[str, ...]] = ("endpoint_distance", "endpoint_forwards")
     steps: int = 60
 
     def __post_init__(self):
@@ -45,4 +45,4 @@ class Endpoint:
             *_, end = exact.snapshots(count, seed=seed, first=first, **classes)
             apart.append(relative_distance(own.x, end.x))
             passes += own.forwards * share(own)
-        return {"endpoint_distance": float(torch.cat(apart).mean()), "full_passes": passes / n}
+        return {"endpoint_distance": float(torch.cat(apart).mean()), "endpoint_forwards": passes / n}
