@@ -105,7 +105,7 @@ def dit_pipeline(model: nn.Module, /, *, vae: str | None = None) -> Pipeline:
     variance = LearnedRange() if ends[1].channels == 2 * ends[0].channels else FixedLarge()
     process = Gaussian(path=VPLinear(), prediction=Eps(), density=Steps(steps=1000), variance=variance, time=Thousand())
     sampler = Sampler(steps=250, update=Ancestral(), grid=Respaced(), guidance=cfg(1.5, channels=3))
-    return _wired(model, process, sampler, vae)
+    return wired(model, process, sampler, vae)
 
 
 @wires("sit")
@@ -113,10 +113,10 @@ def sit_pipeline(model: nn.Module, /, *, vae: str | None = None) -> Pipeline:
     """As trained: straight paths and their velocity, in a time that runs from noise to data. The official samplers are
     an adaptive solver and Euler-Maruyama; here 50 steps of Heun, with the guidance of `dit`."""
     process = Gaussian(prediction=VelocityToData(), time=Reversed())
-    return _wired(model, process, Sampler(steps=50, update=Heun(), guidance=cfg(1.5, channels=3)), vae)
+    return wired(model, process, Sampler(steps=50, update=Heun(), guidance=cfg(1.5, channels=3)), vae)
 
 
-def _wired(model: nn.Module, process: Process, sampler: Sampler, vae: str | None) -> Pipeline:
+def wired(model: nn.Module, process: Process, sampler: Sampler, vae: str | None) -> Pipeline:
     """The pipeline. Without an autoencoder a state of three channels is taken for pixels in [-1, 1], and any other is
     passed on as it is: then samples are latents."""
     config: Transformer = model.config  # type: ignore[assignment]

@@ -20,7 +20,11 @@ from frisket.interop.checkpoints import read_weights
 from frisket.models.backbones.transformer import Transformer
 from frisket.sampling.pipeline import Pipeline
 
-SYSTEMS = {"dit": "frisket.interop.dit", "sit": "frisket.interop.dit", "mdlm": "frisket.interop.mdlm"}
+SYSTEMS = {
+    "dit": "frisket.interop.dit", "sit": "frisket.interop.dit", "mdlm": "frisket.interop.mdlm",
+    "tread": "frisket.interop.tread", "sprint": "frisket.interop.sprint",
+    "mdtv1": "frisket.interop.mdt", "mdtv2": "frisket.interop.mdt",
+}  # fmt: skip
 Loader = Callable[..., tuple[Transformer, dict[str, Tensor]]]
 Wiring = Callable[..., Pipeline]
 _loaders: dict[str, Loader] = {}

@@ -55,10 +55,11 @@ class Architecture(nn.Module):
         named = {**owned, **asked(keep, owned, depth)}
         trunk = _Pass(blocks=blocks, at=at, placing=placing, side=side, skips=self.skips, held=self.skips.start())
         trunk.held.keep(-1, tokens.h, None)
+        backs = {name: self.returns[name] if name in owned else BYPASS for name in named}
         around = {
-            run: partial(trunk.span, name, self.returns[name] if name in owned else BYPASS, keep)
+            run: partial(trunk.span, name, backs[name], keep)
             for name, run in named.items()
-            if name in keep or not isinstance(self.returns[name], BypassModule)
+            if name in keep or not isinstance(backs[name], BypassModule)
         }
         return run_spans(trunk.block, 0, depth, tokens, at, around)
 

@@ -17,6 +17,7 @@ from frisket.core.errors import check
 from frisket.core.random import hash_text
 from frisket.core.sites import Handler
 from frisket.core.step import Step
+from frisket.models.base import Keep
 from frisket.processes.base import Estimate, Process
 from frisket.processes.known import Known
 
@@ -59,8 +60,11 @@ class Evaluate(Protocol):
 
     last: Estimate | None
 
-    def __call__(self, x: Tensor, t: Float[Tensor, "r"], rows: Tensor | None = None) -> Estimate:
-        """x (r, *s) at t: all rows of the batch, or those whose indices `rows` (r,) names; only they are computed."""
+    def __call__(
+        self, x: Tensor, t: Float[Tensor, "r"], rows: Tensor | None = None, keep: Keep | None = None
+    ) -> Estimate:
+        """x (r, *s) at t: all rows of the batch, or those whose indices `rows` (r,) names; only they are computed.
+        keep: who passes through spans of the model in every guidance branch; the estimate says nothing elsewhere."""
         ...
 
 

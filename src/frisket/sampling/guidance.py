@@ -75,13 +75,15 @@ class Branch:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What all branches of one call share. hidden: the state at t = 1, shown where a branch hides the known."""
+    """What all branches of one call share. hidden: the state at t = 1, shown where a branch hides the known. keep: who
+    passes through spans in every branch, beside what the branch itself says."""
 
     x: Tensor
     time: Tensor
     cond: Condition | None
     known: Tensor | None = None
     hidden: Tensor | None = None
+    keep: Keep | None = None
 
 
 @register("guidance/linear", cite=CITE_CFG)
@@ -197,6 +199,8 @@ def _call(chosen: Sequence[Branch], group: _Group, call: Call, inputs: Inputs, s
     cond = conds[0] if n == 1 or conds[0] is None else Condition.cat([c for c in conds if c is not None])
     at = step.at(sample=step.sample.repeat(n) if n > 1 else step.sample, branch="+".join(b.name for b in chosen))
     keep = None if group.keep is None else group.keep.keep(call.model(group.model), x, at)
+    if inputs.keep:
+        keep = {name: ids.repeat(n, 1) for name, ids in inputs.keep.items()} | dict(keep or {})
     time = inputs.time.repeat(n, *[1] * (inputs.time.ndim - 1)) if n > 1 else inputs.time
     return call(group.model, x, time, cond, keep, at)
 

@@ -227,7 +227,7 @@ class _Evaluate:
         self.run, self.step, self.calls = run, step, 0
         self.last: Estimate | None = None
 
-    def __call__(self, x: Tensor, t: Tensor, rows: Tensor | None = None) -> Estimate:
+    def __call__(self, x: Tensor, t: Tensor, rows: Tensor | None = None, keep: Keep | None = None) -> Estimate:
         run = self.run
         step = self.step.at(call=self.calls)
         cond, known = run.cond, run.known
@@ -239,7 +239,12 @@ class _Evaluate:
         hides = any(b.hide_known for b in (run.sampler.guidance.main, *run.sampler.guidance.others))
         hidden = run.process.prior(process_noise(run.process, run.shape, step, "hidden")) if hides else None
         inputs = Inputs(
-            x=x, time=run.process.model_time(t), cond=cond, known=known.where if known else None, hidden=hidden
+            x=x,
+            time=run.process.model_time(t),
+            cond=cond,
+            known=known.where if known else None,
+            hidden=hidden,
+            keep=keep,
         )
         output = run.sampler.guidance.pred(run, inputs, t, step)
         if output.pred.dtype in (torch.float16, torch.bfloat16):  # the solver's sums need more digits than the network

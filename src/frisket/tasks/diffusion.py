@@ -27,6 +27,7 @@ from frisket.core.sites import install
 from frisket.core.step import Step, use_step
 from frisket.data.base import Batch
 from frisket.models.base import Keep
+from frisket.models.count import count_macs_chosen
 from frisket.models.plans.base import Choose, draw
 from frisket.models.spans import run_of
 from frisket.processes.base import Corrupted, Process
@@ -36,6 +37,7 @@ from frisket.sampling.conditions import class_counts
 from frisket.sampling.encoded import encoded
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
+from frisket.tasks.passes import Passes, Single
 
 
 @register("task/diffusion")
@@ -44,7 +46,7 @@ class Diffusion:
     """drop: probability that a condition is dropped from a sample, each name by itself; drops: other numbers for some
     names. times: "stratified", a low-discrepancy sequence over the order of samples, or "uniform", independent. known:
     what is given and kept clean while training (inpainting, prompts, histories). choose: who passes through spans of the
-    model, in place of its plan's own choice ("choose/all" for a dense phase)."""
+    model, in place of its plan's own choice ("choose/all" for a dense phase). passes: what one step computes."""
 
     drop: float = 0.1
     drops: dict[str, float] = field(default_factory=dict)
@@ -52,11 +54,18 @@ class Diffusion:
     known: Maker | None = None
     objectives: tuple[ObjectiveConfig, ...] = ()
     choose: dict[str, Choose] = field(default_factory=dict)
+    passes: Passes = field(default_factory=Single)
 
     def __post_init__(self):
         for name, value in {"drop": self.drop, **{f"drops.{n}": p for n, p in self.drops.items()}}.items():
             check(0 <= value <= 1, f"task.{name}", value, "a probability")
         check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
+
+    def step_macs(self, experiment: Any, forward: int) -> float:
+        """Multiply-accumulates of a training step for one sample of a fitted `experiment`: three forwards for each pass,
+        in the mean over who passes through the model's spans. forward: those of a dense one."""
+        chosen = mean_forward(experiment, chooses_of(experiment.model, self.choose), forward)
+        return 3 * self.passes.forwards(forward, chosen)
 
     def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> DiffusionTask:
         """The task that trains the pipeline's model, previews with its sampler and saves it whole. Conditions that are
@@ -85,7 +94,7 @@ class DiffusionTask(nn.Module):
                 )
         self.objectives: list[Objective] = [o.build(self.model) for o in config.objectives]
         self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
-        self.chooses = chooses_of(self.model, config.choose)
+        self.chooses = chooses_of(getattr(self.model, "config", None), config.choose)
         self.fixed = ("codec", "readers")
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
@@ -201,15 +210,25 @@ def conditions_of(model: nn.Module) -> tuple[str, ...]:
     return tuple(named if named is not None else getattr(getattr(model, "doors", None), "ways", ()))
 
 
-def chooses_of(model: nn.Module, instead: Mapping[str, Choose]) -> dict[str, Choose]:
-    """Who passes through each span while training, by the model's plan or as `instead` says. Raises `FrisketError` on
-    spans that the model does not have."""
-    plan = getattr(getattr(model, "config", None), "plan", None)
+def chooses_of(config: Any, instead: Mapping[str, Choose]) -> dict[str, Choose]:
+    """Who passes through each span while training, by the plan in a model's config or as `instead` says. Raises
+    `FrisketError` on spans that the model does not have."""
+    plan = getattr(config, "plan", None)
     own = {span.name: span.choose for span in plan.spans} if plan is not None else {}
     for name in instead:
-        if name not in own and (run_of(name) is None or not hasattr(model, "tags")):
+        if name not in own and run_of(name) is None:
             raise unknown("span in task.choose", name, own)
     return {name: choose for name, choose in {**own, **instead}.items() if choose is not None}
+
+
+def mean_forward(experiment: Any, chooses: Mapping[str, Choose], forward: int) -> float:
+    """Multiply-accumulates of one forward of a fitted experiment's model, in the mean over `chooses`."""
+    if not chooses:
+        return forward
+    with torch.device("meta"):
+        model = experiment.model.build()
+    spec = experiment.codec.build().spec(experiment.data.open("train").info)
+    return count_macs_chosen(model, spec.shape, chooses)
 
 
 def _tap(site: str, taps: dict[str, Any]):

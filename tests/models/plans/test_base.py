@@ -49,8 +49,9 @@ def test_spans_that_share_a_name_or_a_block_are_refused():
 def test_a_call_may_name_any_run_that_lies_apart_from_the_plan():
     owned = {"middle": (1, 3)}
     assert asked(["blocks[3:5]", "middle"], owned, 5) == {"blocks[3:5]": (3, 5), "middle": (1, 3)}
+    assert asked(["blocks[:]"], owned, 5) == {"blocks[:]": (0, 5)}
     with pytest.raises(FrisketError, match="share blocks"):
-        asked(["blocks[0:2]"], owned, 5)
+        asked(["blocks[0:2]", "middle"], owned, 5)
     for name in ("midle", "blocks[3:9]", "blocks[3:3]"):
         with pytest.raises(FrisketError, match="span in keep"):
             asked([name], owned, 5)

@@ -7,7 +7,7 @@ Shapes: b batch, n tokens, m context tokens, h heads, d width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -20,6 +20,7 @@ from frisket.models.attend import ALL, Placing, attend
 from frisket.models.init import linear
 from frisket.models.layers.base import BranchCall, Sizes
 from frisket.models.layers.norms import Norm
+from frisket.models.layers.positions import Positions
 from frisket.models.masks.base import AttentionMask
 from frisket.models.tokens import Tags, Tokens
 
@@ -29,7 +30,8 @@ Kernel = Literal["sdpa", "flex"]
 @register("mixer/attention")
 @dataclass(frozen=True, kw_only=True)
 class Attention:
-    """Self-attention. heads: the backbone's if None. qk_norm: of each head's queries and keys, before positions."""
+    """Self-attention. heads: the backbone's if None. qk_norm: of each head's queries and keys, before positions.
+    positions: of this attention alone, in place of the backbone's."""
 
     heads: int | None = None
     mask: AttentionMask = ALL
@@ -37,6 +39,7 @@ class Attention:
     qkv_bias: bool = True
     out_bias: bool = True
     kernel: Kernel = "sdpa"
+    positions: Positions | None = None
 
     def build(self, sizes: Sizes) -> nn.Module:
         return _Attention(self, sizes)
@@ -118,11 +121,14 @@ class _Attention(nn.Module):
         super().__init__()
         self.qkv = linear(sizes.width, 3 * sizes.width, bias=config.qkv_bias)
         self.inner = _Heads(config, sizes)
+        own = replace(sizes, heads=self.inner.heads)
+        self.positions = config.positions.build(own) if config.positions is not None else None
 
     def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
         inner = self.inner
+        placing = call.positions if self.positions is None else self.positions.placing
         q, k, v = inner.split(self.qkv(tokens.h), 3)
-        return inner.call(inner.queries(q), inner.keys(k), v, tokens.tags, tokens.tags, call, call.positions)
+        return inner.call(inner.queries(q), inner.keys(k), v, tokens.tags, tokens.tags, call, placing)  # type: ignore[arg-type]
 
 
 class _Cross(nn.Module):

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.models.attend import Placing
-from frisket.models.init import ZEROS, Normal, parameter
+from frisket.models.grid import Grid
+from frisket.models.init import ZEROS, Law, Normal, parameter
 from frisket.models.layers.base import Sizes
 from frisket.models.tokens import Tags
 
@@ -65,12 +66,14 @@ class SinCos:
 @register("positions/learned")
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """A trained vector a place of the fitted grid, normal with `std` at first: no prior of locality (PiT)."""
+    """A trained vector a place of the fitted grid. start: normal with `std`, so no prior of locality (PiT), or the
+    table of `SinCos` (MDT)."""
 
     std: float = 0.02
+    start: Literal["normal", "sincos"] = "normal"
 
     def build(self, sizes: Sizes) -> nn.Module:
-        return _Learned(self.std, sizes)
+        return _Learned(Normal(self.std) if self.start == "normal" else Sinusoids(sizes.grid), sizes)
 
 
 @register("positions/rotary")
@@ -91,12 +94,24 @@ class Rotary:
 @dataclass(frozen=True, kw_only=True)
 class RelativeBias:
     """A trained number a head and a difference of coordinates, added to the scores; differences beyond the fitted grid
-    count as the largest ones."""
+    count as the largest ones. spare: rows that nothing reads (MDT's tables hold 3)."""
 
     std: float = 0.02
+    spare: int = 0
 
     def build(self, sizes: Sizes) -> nn.Module:
-        return _RelativeBias(self.std, sizes)
+        return _RelativeBias(self, sizes)
+
+
+@dataclass(frozen=True)
+class Sinusoids:
+    """A parameter that starts as the table of `SinCos` of a grid."""
+
+    grid: Grid
+    base: float = 10_000.0
+
+    def fill(self, value: Tensor, generator: torch.Generator) -> None:
+        value.copy_(sincos(self.grid.coords(), value.shape[-1], self.base))
 
 
 class _None(nn.Module):
@@ -134,10 +149,10 @@ class _Learned(nn.Module):
     placing = None
     table: Tensor
 
-    def __init__(self, std: float, sizes: Sizes):
+    def __init__(self, law: Law, sizes: Sizes):
         super().__init__()
         self.grid = sizes.grid
-        parameter(self, "table", (sizes.grid.tokens, sizes.width), Normal(std), "embedding")
+        parameter(self, "table", (sizes.grid.tokens, sizes.width), law, "embedding")
 
     def forward(self, h: Float[Tensor, "b n d"], tags: Tags) -> Float[Tensor, "b n d"]:
         if tags.extent != self.grid.axes:
@@ -175,11 +190,11 @@ class _Rotary(nn.Module):
 class _RelativeBias(nn.Module):
     table: Tensor
 
-    def __init__(self, std: float, sizes: Sizes):
+    def __init__(self, config: RelativeBias, sizes: Sizes):
         super().__init__()
         self.axes: tuple[int, ...] = sizes.grid.axes
-        rows = math.prod(2 * a - 1 for a in self.axes)
-        parameter(self, "table", (rows, sizes.heads), Normal(std), "embedding")
+        rows = math.prod(2 * a - 1 for a in self.axes) + config.spare
+        parameter(self, "table", (rows, sizes.heads), Normal(config.std), "embedding")
 
     @property
     def placing(self) -> Placing:

@@ -26,6 +26,8 @@ from frisket.models.layers.base import Side, Sizes
 from frisket.models.spans import run_of
 from frisket.models.tokens import Tags, Tokens
 
+ALL = "blocks[:]"
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Kept:
@@ -167,19 +169,19 @@ def runs_of(spans: Sequence[Span], depth: int) -> dict[str, tuple[int, int]]:
 
 
 def asked(names: Iterable[str], owned: Mapping[str, tuple[int, int]], depth: int) -> dict[str, tuple[int, int]]:
-    """Name -> blocks of the spans that a call names: a plan's, or any run `blocks[i:j]` of a model of `depth` blocks.
+    """Name -> blocks of the spans that a call names: a plan's, any run `blocks[i:j]` of a model of `depth` blocks, or
+    all of them, `blocks[:]`. A run may hold spans of the plan that the call does not name.
 
-    Raises `FrisketError` on a name that is neither, and on spans that share a block with each other or with the plan's.
+    Raises `FrisketError` on a name that is none of these, and on spans in the call that share a block.
     """
-    runs = dict(owned)
-    names = tuple(names)
+    runs = {}
     for name in names:
-        run = owned.get(name) or run_of(name)
+        run = (0, depth) if name == ALL else owned.get(name) or run_of(name)
         if run is None or not 0 <= run[0] < run[1] <= depth:
-            raise unknown("span in keep", name, [*owned, f"blocks[0:{depth}]"])
+            raise unknown("span in keep", name, [*owned, ALL, f"blocks[0:{depth}]"])
         runs[name] = run
     _check_apart(runs)
-    return {name: runs[name] for name in names}
+    return runs
 
 
 def kept_of(name: str, ids: Tensor, b: int, n: int, state: int) -> Kept | None:
