@@ -1,8 +1,9 @@
-"""An embedder of a grid of ids, read by plain blocks of its own: the low-resolution ids of a super-resolution stage.
+"""An embedder of ids read by plain blocks of its own: a small text encoder, or the low grid of a second stage.
 
 Source: Muse (arXiv 2301.00704, section 2.5): the finished low-resolution tokens pass self-attention layers, and what
 comes out is read beside the text by cross-attention. Left open: the positions of the low grid; learned here, as those of
-the state are. Shapes: b batch, n tokens of the grid, d width.
+the state are. Rows of words may be read in the same way where no pretrained text encoder is at hand.
+Shapes: b batch, n ids, d width.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from frisket.models.tokens import Tags, Tokens
 @register("embedder/grid-ids")
 @dataclass(frozen=True, kw_only=True)
 class GridIds:
-    """Ids int64 (b, *size) in [0, vocabulary), with positions of their own, through `blocks` that nothing modulates.
-    The null is one learned vector at every place. heads: of the blocks' attention."""
+    """Ids int64 (b, *size) in [0, vocabulary), a grid or a row of words, with positions of their own, through `blocks`
+    that nothing modulates. The null is one learned vector at every place. heads: of the blocks' attention. Padding is
+    an id like any other."""
 
     gives: ClassVar[str] = "tokens"
     vocabulary: int = 256
