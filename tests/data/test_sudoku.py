@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from frisket.core import FrisketError, from_config, to_config
-from frisket.data.sudoku import FEWEST, Sudoku
+from frisket.data.sudoku import FEWEST, Sudoku, SudokuRules
 from frisket.data.sudoku_solver import EMPTY, is_solution, solutions
 
 
@@ -48,3 +48,18 @@ def test_facts_and_refusals():
         Sudoku(size=5)
     with pytest.raises(FrisketError, match=f"in {FEWEST[9]}..81"):
         Sudoku(clues=16)
+
+
+def test_the_judge_asks_for_the_rules_and_the_clues():
+    source = Sudoku(size=6, clues=12).open("test")
+    batch = source.batch(torch.arange(6))
+    assert source.judge == SudokuRules(size=6)
+    assert source.judge.right(batch["x"], batch).all()
+    renamed = (batch["x"] + 1) % 6  # keeps the rules, not the clues
+    assert not source.judge.right(renamed, batch).any()
+    other = batch["x"].clone()
+    other[0, int((~batch["known"][0]).nonzero()[0])] = other[0, int((~batch["known"][0]).nonzero()[1])]
+    swapped = source.judge.right(other, batch)
+    assert swapped.tolist() == [bool((other[0] == batch["x"][0]).all()), *[True] * 5]
+    with pytest.raises(FrisketError):
+        SudokuRules(size=5)

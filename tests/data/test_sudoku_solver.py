@@ -1,7 +1,8 @@
 import pytest
+import torch
 
 from frisket.core import FrisketError
-from frisket.data.sudoku_solver import EMPTY, box_of, is_solution, solutions
+from frisket.data.sudoku_solver import EMPTY, are_solutions, box_of, is_solution, solutions
 
 # A puzzle in wide use as an example, and the 17-clue kind.
 EXAMPLE = (
@@ -63,3 +64,15 @@ def test_wrong_sizes_are_refused():
         solutions([EMPTY] * 25, 5)
     with pytest.raises(FrisketError, match="81 cells"):
         solutions([EMPTY] * 80, 9)
+
+
+def test_many_grids_at_once():
+    for size in (4, 6, 9):
+        right = torch.tensor(solutions([EMPTY] * size**2, size, limit=3))
+        wrong = right.clone()
+        wrong[:, [0, 1]] = wrong[:, [1, 0]]
+        assert are_solutions(right, size).all()
+        assert not are_solutions(wrong, size).any()
+        assert are_solutions(wrong, size).tolist() == [is_solution(grid, size) for grid in wrong.tolist()]
+    with pytest.raises(FrisketError, match="shape"):
+        are_solutions(torch.zeros(1, 15, dtype=torch.int64), 4)

@@ -9,10 +9,12 @@ from torch import nn
 from frisket.models.backbones.sizes import dit, pit
 from frisket.models.backbones.transformer import Transformer
 from frisket.models.block import Block, Branch, repeat
-from frisket.models.count import count_macs, count_parameters
+from frisket.models.count import count_macs, count_macs_chosen, count_parameters
 from frisket.models.doors import Door
 from frisket.models.layers.attention import Cross
 from frisket.models.layers.embedders import TextIds
+from frisket.models.plans.choose import Skip, Uniform
+from frisket.models.plans.routing import Routing
 
 GMACS = {
     ("S", 2): 6.06, ("S", 4): 1.41, ("S", 8): 0.36, ("B", 2): 23.01, ("B", 4): 5.56, ("B", 8): 1.42, ("L", 2): 80.7,
@@ -63,3 +65,12 @@ def test_conditions_that_state_their_shape_need_no_example():
     query, keys, scores = 2 * 16 * 16 * 16, 6 * 16 * 32, 2 * 16 * 6 * 16
     modulation = 16 * 3 * 16
     assert count_macs(model, (1, 8, 8)) - count_macs(bare, (1, 8, 8)) == query + keys + scores + modulation
+
+
+def test_choices_are_counted_by_their_chances():
+    plan = Routing(low=1, high=-1)
+    model = Transformer(width=32, heads=4, blocks=repeat(Block(), 4), plan=plan).build()
+    assert count_macs_chosen(model, (1, 8, 8), {}) == count_macs(model, (1, 8, 8))
+    none, half = (count_macs(model, (1, 8, 8), kept={"route": m}) for m in (0, 8))
+    chooses = {"route": Skip(inner=Uniform(), rate=0.25)}
+    assert count_macs_chosen(model, (1, 8, 8), chooses) == pytest.approx(0.25 * none + 0.75 * half)

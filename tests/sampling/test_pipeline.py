@@ -167,6 +167,8 @@ def test_completing_ids_keeps_the_known():
     words = pipeline.complete(known, batch=2)
     assert [w[0] for w in words] == ["c", "b", "a"]
     assert words == pipeline.complete(known)
+    *_, last = pipeline.snapshots(3, known=known)
+    assert pipeline.decode(last.x) == words
 
 
 def test_classes_in_turn(pipeline):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -12,6 +14,9 @@ from frisket.core.step import Step
 from frisket.data.base import Info
 from frisket.data.digits import Digits
 from frisket.models.backbones.transformer import Transformer
+from frisket.models.plans.choose import All, Uniform
+from frisket.models.plans.routing import Routing
+from frisket.models.tokens import Tags
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.makers import Prefix
 from frisket.processes.masked import Masked
@@ -266,3 +271,35 @@ def test_the_config_is_a_value_and_refuses_bad_numbers():
                            ({"times": "late"}, "task.times")):  # fmt: skip
         with pytest.raises(FrisketError, match=field):
             Diffusion(**changes)
+
+
+class Spanned(Recorder):
+    """A recorder whose config has a token plan over 4 tokens."""
+
+    def __init__(self, plan):
+        super().__init__()
+        self.config, self.kept = SimpleNamespace(plan=plan), []
+
+    def tags(self, x):
+        return Tags(n=4, extent=(2, 2))
+
+    def forward(self, x_t, t=None, cond=None, keep=None):
+        self.kept.append(keep)
+        return super().forward(x_t, t, cond)
+
+
+def test_the_models_plan_says_who_passes_and_the_task_may_say_otherwise():
+    plan = Routing(low=1, high=-1)
+    model = Spanned(plan)
+    task_of(model).loss(rows(), at())
+    assert model.kept[0]["route"].shape == (6, 2)
+    assert torch.equal(model.kept[0]["route"], plan.draw(model.tags(None), at())["route"])
+    task_of(model, Diffusion(choose={"route": Uniform(drop=0.75)})).loss(rows(), at())
+    assert model.kept[1]["route"].shape == (6, 1)
+    task_of(model, Diffusion(choose={"route": All()})).loss(rows(), at())
+    assert model.kept[2] is None
+    task_of(model, Diffusion(choose={"blocks[0:1]": Uniform()})).loss(rows(), at())
+    assert set(model.kept[3]) == {"route", "blocks[0:1]"}
+    task_of(Spanned(None)).loss(rows(), at())
+    with pytest.raises(FrisketError, match="did you mean 'route'"):
+        task_of(model, Diffusion(choose={"rout": All()}))

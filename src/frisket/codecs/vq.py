@@ -43,7 +43,9 @@ class VQ:
         check(self.codes >= 2, "codec.codes", self.codes, "at least 2")
         check(bool(self.multipliers), "codec.multipliers", self.multipliers, "one or more")
         fits = all(self.width * m % self.groups == 0 for m in self.multipliers)
-        check(fits, "codec.groups", self.groups, f"a divisor of the channels {[self.width * m for m in self.multipliers]}")
+        check(
+            fits, "codec.groups", self.groups, f"a divisor of the channels {[self.width * m for m in self.multipliers]}"
+        )
 
     @property
     def factor(self) -> int:
@@ -141,7 +143,9 @@ class VQCodec(nn.Module):
         """Move each code to the running mean of what chose it. chosen: how often; sums: of the encoder's outputs."""
         total = decay * self.counts[:, None] * self.codebook + (1 - decay) * sums
         self.counts.mul_(decay).add_(chosen, alpha=1 - decay)
-        self.codebook.copy_(torch.where(self.counts[:, None] > 1e-6, total / self.counts[:, None].clamp(min=1e-6), self.codebook))
+        self.codebook.copy_(
+            torch.where(self.counts[:, None] > 1e-6, total / self.counts[:, None].clamp(min=1e-6), self.codebook)
+        )
 
     @torch.no_grad()
     def restart(self, least: float, pool: Float[Tensor, "n d"], u: Float[Tensor, "k"]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from frisket.core import config, random
@@ -21,7 +22,7 @@ from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.data.base import Batch, Info, Split
 from frisket.data.files import check_split
-from frisket.data.sudoku_solver import BOXES, EMPTY, solutions
+from frisket.data.sudoku_solver import BOXES, EMPTY, are_solutions, solutions
 
 POOL = 24
 FEWEST = {4: 5, 6: 10, 9: 25}  # what taking clues away reaches within a few tries; the true minima are 4, 8 and 17
@@ -51,11 +52,28 @@ class Sudoku:
         return SudokuSource(self, split)
 
 
+@register("judge/sudoku")
+@dataclass(frozen=True, kw_only=True)
+class SudokuRules:
+    """Whether a made grid is right: every row, column and box holds every symbol once, and the clues are untouched."""
+
+    size: int = 9
+
+    def __post_init__(self):
+        check(self.size in BOXES, "judge.size", self.size, "4, 6 or 9")
+
+    def right(self, made: Int[Tensor, "b n"], batch: Batch) -> Bool[Tensor, "b"]:
+        """batch: the puzzles, as `SudokuSource.batch` gives them, on the device of `made`."""
+        clues = batch["known"]
+        return are_solutions(made, self.size) & ((made == batch["x"]) | ~clues).all(1)
+
+
 class SudokuSource:
-    """Puzzles made on request."""
+    """Puzzles made on request. judge: says which grids made for them are right."""
 
     def __init__(self, puzzle: Sudoku, split: Split):
         self.puzzle, self.split = puzzle, split
+        self.judge = SudokuRules(size=puzzle.size)
         extra = {"vocabulary": puzzle.size, "length": puzzle.size**2, "clues": puzzle.clues}
         self.info = Info(kind="ids", shape=(puzzle.size**2,), digest=config.digest(puzzle), extra=extra)
 

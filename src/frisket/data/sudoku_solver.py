@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import no_type_check
 
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
 from frisket.core.errors import check
 
 EMPTY = -1
@@ -46,6 +50,16 @@ def is_solution(grid: Sequence[int], size: int) -> bool:
         if any({grid[i] for i in cells if unit(i) == u} != want for u in range(size)):
             return False
     return True
+
+
+def are_solutions(grids: Int[Tensor, "b n"], size: int) -> Bool[Tensor, "b"]:
+    """`is_solution` of many full grids at once. Raises `FrisketError` unless n = size * size."""
+    check(grids.shape[1:] == (size * size,), "grids.shape", tuple(grids.shape), f"(b, {size * size})")
+    cells = torch.arange(size * size).reshape(size, size)
+    boxes = torch.tensor(box_of(size)).argsort(stable=True).reshape(size, size)
+    units = torch.cat([cells, cells.T, boxes]).to(grids.device)  # (3 size, size)
+    want = torch.arange(size, device=grids.device)
+    return (grids[:, units].sort(-1).values == want).all(-1).all(-1)
 
 
 @no_type_check  # its methods run a million times where a puzzle is made; checking each call costs a hundredfold

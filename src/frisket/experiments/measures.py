@@ -18,7 +18,7 @@ from frisket.evaluation.evaluate import evaluate, measure_named
 from frisket.evaluation.features.pixels import PixelFeatures
 from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
-from frisket.evaluation.scores.base import score_measures, score_of
+from frisket.evaluation.scores.base import PairedScore, score_measures, score_of
 from frisket.experiments.experiment import Experiment
 from frisket.sampling.conditions import class_counts
 from frisket.sampling.pipeline import Pipeline
@@ -41,7 +41,10 @@ def check_measurable(experiment: Experiment, wanted: Sequence[str]) -> None:
     check_measures(wanted)
     info = experiment.data.open("test").info
     for name in wanted:
-        if score_of(name) is not None:
+        score = score_of(name)
+        if score is not None:
+            paired = hasattr(score, "beside") and experiment.start is None
+            check(not paired, f"measure {name!r} of {experiment.name}", "no start", "compared with a start")
             continue
         if name == "loss" and experiment.process is None:
             raise FrisketError(f"measure 'loss' needs a process; {experiment.name} has none")
@@ -53,14 +56,22 @@ def check_measurable(experiment: Experiment, wanted: Sequence[str]) -> None:
             check(scorable(info), "items of the test split", info.size, f"at least {LEAST} to score samples against")
 
 
-def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500, seed: int = 0) -> dict[str, float]:
+def take(
+    pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500, seed: int = 0, start: Pipeline | None = None
+) -> dict[str, float]:
     """Every measure of `wanted` on the test split. loss: held-out process loss on a fixed grid of (t, noise) of up to
     `n` items; bits: the bound in bits an element; what scores give; the rest: of `n` samples. Evaluation noise depends
-    on `seed` only."""
+    on `seed` only. start: what the pipeline was made of, for scores that compare with it."""
     check_measures(wanted)
     out: dict[str, float] = {}
     for score in {cls: None for name in wanted if (cls := score_of(name)) is not None}:
-        out |= score().take(pipeline, data, n, seed)
+        one = score()
+        if not isinstance(one, PairedScore):
+            out |= one.take(pipeline, data, n, seed)
+        elif start is None:
+            raise FrisketError(f"measure {', '.join(one.gives)} compares with a start, and there is none")
+        else:
+            out |= one.beside(pipeline, start, data, n, seed)
     if "loss" in wanted:
         out["loss"] = held_out(pipeline, data, n, seed).mean.value
     if "bits" in wanted:

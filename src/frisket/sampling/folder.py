@@ -3,7 +3,8 @@ registered names, weights are safetensors.
 
 config.json: {"format": "frisket/1", "version", "model", "edits", "process", "codec", "sampler", "info"} and, where
 conditions have readers, "reads". A codec with weights adds codec.safetensors, readers with weights reads.safetensors,
-earlier stages a folder "stages" with a pipeline's folder for each.
+earlier stages a folder "stages" with a pipeline's folder for each. process and sampler are null for a model that makes
+no samples.
 """
 
 from __future__ import annotations
@@ -199,7 +200,6 @@ def card(config: Mapping[str, Any], parameters: int) -> str:
     """A short README.md for the hub."""
     info = config["info"]
     classes = f"{len(info['classes'])} classes" if info["classes"] else "no classes"
-    label = ", label=0" if info["classes"] else ""
     if config["model"] is None:
         return f"""---
 library_name: frisket
@@ -207,24 +207,45 @@ tags: [codec]
 ---
 A codec `{config["codec"]["part"]}`, trained on {info["kind"]} data of shape {tuple(info["shape"])} ({classes}).
 """
+    process, sampler = config["process"], config["sampler"]
+    kind = f"diffusion, {_idea(process)}" if process else _slot(config["model"])
+    rows = [("process", f"`{process['part']}`")] if process else []
+    rows.append(("codec", f"`{config['codec']['part']}`"))
+    rows += [("sampler", f"`{sampler['update']['part']}`, {sampler['steps']} steps")] if sampler else []
+    rows.append(("edits", str(len(config["edits"]))))
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"""---
 library_name: frisket
-tags: [diffusion, {config["process"]["part"].split("/")[-1]}]
+tags: [{kind}]
 ---
-A {config["model"]["part"].split("/")[-1]} with {parameters:,} numbers, trained on {info["kind"]} data of shape
+A {_idea(config["model"])} with {parameters:,} numbers, trained on {info["kind"]} data of shape
 {tuple(info["shape"])} ({classes}).
 
 | part | is |
 |---|---|
-| process | `{config["process"]["part"]}` |
-| codec | `{config["codec"]["part"]}` |
-| sampler | `{config["sampler"]["update"]["part"]}`, {config["sampler"]["steps"]} steps |
-| edits | {len(config["edits"])} |
+{table}
 
 ```python
 from frisket.sampling.pipeline import Pipeline
 
 pipeline = Pipeline.from_pretrained("PATH")
-x = pipeline.sample(4, seed=0{label})
+{_use(config)}
 ```
 """
+
+
+def _use(config: Mapping[str, Any]) -> str:
+    """The line that uses a pipeline."""
+    if not config["sampler"]:
+        return "output = pipeline.model(pipeline.coder.encode(x))  # makes no samples"
+    said = "".join(f', {name}="..."' for name, reader in config.get("reads", {}).items() if reader["key"] != "x")
+    label = ", label=0" if config["info"]["classes"] and not config.get("reads") else ""
+    return f"x = pipeline.sample(4, seed=0{label}{said})"
+
+
+def _idea(part: Mapping[str, Any]) -> str:
+    return part["part"].split("/")[-1]
+
+
+def _slot(part: Mapping[str, Any]) -> str:
+    return part["part"].split("/")[0]

@@ -6,7 +6,7 @@ Sample number i of a seed is always the same, whatever the batch it is made in. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from frisket.core.step import Step
 from frisket.data.base import Info
 from frisket.processes.base import Process
 from frisket.processes.known import Known
-from frisket.sampling.base import Snapshot, Start, process_noise
+from frisket.sampling.base import Aid, Snapshot, Start, process_noise
 from frisket.sampling.conditions import class_counts, read_conditions
 from frisket.sampling.corrections import ImposeKnown
+from frisket.sampling.encoded import encoded
 from frisket.sampling.grids import Rounds
 from frisket.sampling.guidance import Guidance, cfg
 from frisket.sampling.regions import known_state
@@ -33,17 +34,22 @@ from frisket.sampling.scales import Constant
 
 
 class Pipeline:
-    """model: a built backbone (an nn.Module with `config`). codec: its config; built here. others: further models that
-    the sampler's guidance names; they are not saved. reads: how conditions that are not raw in the data are encoded
-    (captions), by the names that the model reads them under; saved with the pipeline. stages: pipelines that make a
-    condition which is not given (the low-resolution image of a super-resolution model), by its name; saved too."""
+    """model: a built backbone (an nn.Module with `config`). codec: its config; built here. process, sampler: None for a
+    model that makes no samples (see `Segmenter`). others: further models that the sampler's guidance names; they are not
+    saved. reads: how conditions that are not raw in the data are encoded (captions), by the names that the model reads
+    them under; saved with the pipeline. stages: pipelines that make a condition which is not given (the low-resolution
+    image of a super-resolution model), by its name; saved too."""
+
+    process: Process
+    sampler: Sampler
 
     def __init__(
-        self, model: nn.Module, process: Process, codec: CodecConfig, sampler: Sampler, info: Info,
+        self, model: nn.Module, process: Process | None, codec: CodecConfig, sampler: Sampler | None, info: Info,
         others: Mapping[str, nn.Module] | None = None, reads: Mapping[str, Reader] | None = None,
         stages: Mapping[str, Pipeline] | None = None,
     ):  # fmt: skip
-        self.model, self.process, self.codec, self.sampler, self.info = model, process, codec, sampler, info
+        self.model, self.codec, self.info = model, codec, info
+        self.process, self.sampler = process, sampler  # type: ignore[assignment]
         self.coder = codec.build()
         self.others = dict(others or {})
         self.reads = dict(reads or {})
@@ -70,12 +76,14 @@ class Pipeline:
 
     def sample(
         self, n: int, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
-        batch: int = 64, first: int = 0, negative: Mapping[str, Any] | None = None, **conditions: Any,
+        caches: Sequence[Aid] | None = None, batch: int = 64, first: int = 0,
+        negative: Mapping[str, Any] | None = None, **conditions: Any,
     ) -> Any:  # fmt: skip
         """n new items in the data's range: a tensor (n, ...) on the CPU, or whatever the codec decodes to, as a list.
 
-        steps, guidance: in place of the sampler's own; a number is the scale. batch: how many at a time; it changes no
-        sample. first: the number of the first sample (the samples of first=0, n=8 are those of n=4 and first=4, n=4).
+        steps, guidance, caches: in place of the sampler's own; a number of guidance is the scale. batch: how many at a
+        time; it changes no sample. first: the number of the first sample (the samples of first=0, n=8 are those of n=4
+        and first=4, n=4).
         conditions: by name, a class number, class name or text for all, a list or tensor for each, None for the model's
         null. negative: values that guidance steers away from, in place of the null, by the condition's name. A condition
         that a stage makes and that is not given is made first, with the same seed and the same conditions.
@@ -83,7 +91,7 @@ class Pipeline:
         """
         check(n >= 1, "n", n, "at least 1")
         check(batch >= 1, "batch", batch, "at least 1")
-        sampler = self._sampler(steps, guidance)
+        sampler = self._sampler(steps, guidance, caches)
         conditions = self._staged(conditions, lambda stage, own: stage.sample(
             n, seed=seed, batch=batch, first=first, negative=_among(negative, own), **own
         ))  # fmt: skip
@@ -103,18 +111,20 @@ class Pipeline:
 
     def snapshots(
         self, n: int, *, seed: int = 0, steps: int | None = None, guidance: float | Guidance | None = None,
-        first: int = 0, negative: Mapping[str, Any] | None = None, **conditions: Any,
+        caches: Sequence[Aid] | None = None, first: int = 0, known: Known | None = None,
+        negative: Mapping[str, Any] | None = None, **conditions: Any,
     ) -> Iterator[Snapshot]:  # fmt: skip
-        """The run of `sample` for one batch of n, move by move; states are decoded with `decode`. Earlier stages are
-        run to their end first."""
+        """The run of `sample`, or with `known` of `complete`, for one batch of n, move by move; states are decoded with
+        `decode`. Earlier stages are run to their end first."""
         check(n >= 1, "n", n, "at least 1")
-        sampler = self._sampler(steps, guidance)
+        sampler = self._sampler(steps, guidance, caches)
+        sampler = sampler if known is None else self._imposing(sampler)
         conditions = self._staged(conditions, lambda stage, own: stage.sample(
             n, seed=seed, batch=n, first=first, negative=_among(negative, own), **own
         ))  # fmt: skip
         cond = self._conditions(conditions, n, negative)
         ids = torch.arange(first, first + n, device=self.device)
-        return self._run(sampler, Step(seed=seed, sample=ids), cond, None)
+        return self._run(sampler, Step(seed=seed, sample=ids), cond, None if known is None else known.to(self.device))
 
     def edit(
         self, x: Tensor, mask: Tensor, *, seed: int = 0, steps: int | None = None,
@@ -204,8 +214,13 @@ class Pipeline:
 
         return push(self, repo, private, message)
 
-    def _sampler(self, steps: int | None, guidance: float | Guidance | None) -> Sampler:
+    def _sampler(
+        self, steps: int | None, guidance: float | Guidance | None, caches: Sequence[Aid] | None = None
+    ) -> Sampler:
+        if self.process is None or self.sampler is None:
+            raise FrisketError("this pipeline makes no samples: it has no process, or no sampler")
         sampler = self.sampler if steps is None else replace(self.sampler, steps=steps)
+        sampler = sampler if caches is None else replace(sampler, caches=tuple(caches))
         if guidance is None:
             return sampler
         if isinstance(guidance, Guidance):
@@ -226,7 +241,9 @@ class Pipeline:
         self, values: Mapping[str, Any], n: int, negative: Mapping[str, Any] | None = None
     ) -> Condition | None:
         def read(given: Mapping[str, Any]) -> Condition | None:
-            return read_conditions(given, n, class_counts(self.model, self.info), self.info, self.device, self.readers)
+            counts = class_counts(self.model, self.info)
+            found = read_conditions(given, n, counts, self.info, self.device, self.readers)
+            return encoded(found, self.model, self.coder)
 
         cond = read(values)
         for name in negative or ():

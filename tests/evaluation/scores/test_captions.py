@@ -7,6 +7,7 @@ from frisket.data.digits import Digits
 from frisket.data.scenes import Scenes
 from frisket.evaluation.scores.captions import Captions, Counting, agreement
 from frisket.experiments.measures import check_measures
+from frisket.sampling.pipeline import Pipeline
 
 
 class Finds:
@@ -22,7 +23,7 @@ def test_the_share_of_objects_that_are_found():
     assert agreement(images, captions, Finds()).tolist() == [1.0, 0.0, 1.0]
 
 
-class Draws:
+class Draws(Pipeline):
     """A pipeline that draws the true test images for their captions, or those of other captions."""
 
     def __init__(self, source, shift):

@@ -6,7 +6,10 @@ from frisket.core import FrisketError
 from frisket.sampling.decoding.orders import Confidence, Entropy, Margin, Proposed, Random, Raster
 
 P = torch.tensor([[[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.98, 0.01, 0.01]]], dtype=torch.float64)
-PROPOSED = Proposed(log_p=P.log(), ids=torch.tensor([[1, 0, 0]]), s=torch.tensor([0.5]), step=steps(1))
+PROPOSED = Proposed(
+    log_p=P.log(), ids=torch.tensor([[1, 0, 0]]), hidden=torch.ones(1, 3, dtype=torch.bool), s=torch.tensor([0.5]),
+    step=steps(1),
+)  # fmt: skip
 
 
 def test_closed_forms():
@@ -21,8 +24,9 @@ def test_closed_forms():
 def test_random_order_is_uniform():
     n = 6000
     proposed = Proposed(
-        log_p=P.log().expand(n, 3, 3), ids=torch.zeros(n, 3, dtype=torch.int64), s=torch.full((n,), 0.5), step=steps(n)
-    )
+        log_p=P.log().expand(n, 3, 3), ids=torch.zeros(n, 3, dtype=torch.int64),
+        hidden=torch.ones(n, 3, dtype=torch.bool), s=torch.full((n,), 0.5), step=steps(n),
+    )  # fmt: skip
     first = torch.bincount(Random().score(proposed).argmax(1), minlength=3) / n
     torch.testing.assert_close(first, torch.full((3,), 1 / 3), rtol=0, atol=0.02)
 

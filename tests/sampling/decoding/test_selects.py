@@ -8,6 +8,7 @@ from sampling_fakes import steps
 
 from frisket.core import FrisketError
 from frisket.processes.schedules import Cosine
+from frisket.sampling.decoding.orders import Proposed
 from frisket.sampling.decoding.selects import Bernoulli, Budget, CosineCurve, Hidden, PowerCurve, Threshold, top
 
 
@@ -17,6 +18,15 @@ def standing(now, first, share_t, share_s, s=0.5, rate=0.0):
     return Hidden(
         now=now, first=torch.as_tensor(first, dtype=torch.float64), share_t=share_t * full, share_s=share_s * full,
         rate=rate * full, s=s * full, step=steps(b),
+    )  # fmt: skip
+
+
+def sure(confidence):
+    """A proposal of id 0 of two, with these probabilities (r, n)."""
+    p = torch.tensor(confidence, dtype=torch.float64)
+    return Proposed(
+        log_p=torch.stack([p, 1 - p], dim=-1).log(), ids=torch.zeros(p.shape, dtype=torch.int64),
+        hidden=torch.ones(p.shape, dtype=torch.bool), s=torch.full((len(p),), 0.5), step=steps(len(p)),
     )  # fmt: skip
 
 
@@ -35,7 +45,7 @@ def test_published_counts_of_the_cosine_schedule(n, total, counts, curve):
         s = 1 - (i + 1) / total
         share = float(Cosine().hidden(torch.tensor(s, dtype=torch.float64)))
         here = standing(now, [n], 1.0, share, s=s)
-        chosen = Budget(curve=curve).choose(here, torch.zeros(1, n).masked_fill(~now, -torch.inf), torch.ones(1, n))
+        chosen = Budget(curve=curve).choose(here, torch.zeros(1, n).masked_fill(~now, -torch.inf), sure([[1.0] * n]))
         made.append(int(chosen.sum()))
         now = now & ~chosen
     assert made == counts
@@ -45,7 +55,7 @@ def test_each_row_has_its_own_budget():
     now = torch.ones(2, 8, dtype=torch.bool)
     now[1, 2:] = False
     here = standing(now, [8, 2], 1.0, 0.5)
-    chosen = Budget().choose(here, torch.zeros(2, 8).masked_fill(~now, -torch.inf), torch.ones(2, 8))
+    chosen = Budget().choose(here, torch.zeros(2, 8).masked_fill(~now, -torch.inf), sure([[1.0] * 8] * 2))
     assert chosen.sum(1).tolist() == [4, 1]
     assert bool((chosen <= now).all())
 
@@ -75,9 +85,9 @@ def test_power_curve():
 def test_threshold():
     now = torch.tensor([[True, True, True, False]])
     scores = torch.tensor([[0.1, 0.3, 0.2, -torch.inf]])
-    chosen = Threshold(threshold=0.9).choose(standing(now, [4], 1, 0.5), scores, torch.tensor([[0.95, 0.5, 0.9, 1.0]]))
+    chosen = Threshold(threshold=0.9).choose(standing(now, [4], 1, 0.5), scores, sure([[0.95, 0.5, 0.9, 1.0]]))
     assert chosen.tolist() == [[True, True, True, False]]
-    chosen = Threshold(threshold=0.9).choose(standing(now, [4], 1, 0.5), scores, torch.tensor([[0.1, 0.5, 0.2, 1.0]]))
+    chosen = Threshold(threshold=0.9).choose(standing(now, [4], 1, 0.5), scores, sure([[0.1, 0.5, 0.2, 1.0]]))
     assert chosen.tolist() == [[False, True, False, False]]
 
 
@@ -85,7 +95,7 @@ def test_threshold():
 def test_bernoulli_has_the_chance_of_the_exact_step(rate):
     now = torch.ones(1, 50_000, dtype=torch.bool)
     here = standing(now, [1], 0.8, 0.6, rate=rate)
-    chosen = Bernoulli().choose(here, torch.zeros(1, 50_000), torch.zeros(1, 50_000))
+    chosen = Bernoulli().choose(here, torch.zeros(1, 50_000), sure([[0.5]]))
     assert float(chosen.double().mean()) == pytest.approx((0.4 - (1 - rate) * 0.2) / 0.8, abs=0.01)
     assert torch.equal(Bernoulli().active(here), chosen.any(1))
 

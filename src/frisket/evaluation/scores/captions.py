@@ -17,7 +17,7 @@ from torch import Tensor
 from frisket.core.errors import FrisketError
 from frisket.core.registry import register
 from frisket.data.base import Data
-from frisket.data.scenes.judge import Reader, reader
+from frisket.data.scenes.judge import reader
 from frisket.data.scenes.words import parse
 from frisket.sampling.pipeline import Pipeline
 
@@ -53,8 +53,9 @@ class Captions:
         }
 
 
-def agreement(images: Float[Tensor, "n 3 h w"], captions: list[str], judge: Reader | None = None) -> Float[Tensor, "n"]:
-    """The share of the objects each caption names that its image shows; 1 for a caption without objects."""
+def agreement(images: Float[Tensor, "n 3 h w"], captions: list[str], judge: Any = None) -> Float[Tensor, "n"]:
+    """The share of the objects each caption names that its image shows; 1 for a caption without objects. judge: what
+    finds them, the reader that only scores if None."""
     found = (judge or reader("score")).find(images, [parse(text) for text in captions])
     return torch.tensor([sum(p >= FOUND for p in row) / len(row) if row else 1.0 for row in found])
 

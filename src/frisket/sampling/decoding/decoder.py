@@ -70,7 +70,7 @@ def decode(x: Tensor, t: Tensor, s: Tensor, at: Moment, parts: Ordered) -> Tenso
     assert logits is not None
     logits = logits.flatten(1, -2)  # (r, n, k)
     ids = parts.proposal.propose(logits, here.step)
-    revealed = here.now if last else _selected(parts, logits, ids, here)
+    revealed = here.now if last else _selected(parts, logits, ids, here, at)
     x = x.clone()
     x[rows] = torch.where(revealed.reshape(len(rows), *x.shape[1:]), ids.reshape(len(rows), *x.shape[1:]), x[rows])
     return x
@@ -93,11 +93,11 @@ def _standing(x: Tensor, t: Tensor, s: Tensor, at: Moment, parts: Ordered) -> tu
     return again, Hidden(now=now, first=first, share_t=share_t, share_s=share_s, rate=rate, s=s, step=at.step)
 
 
-def _selected(parts: Ordered, logits: Tensor, ids: Tensor, here: Hidden) -> Tensor:
+def _selected(parts: Ordered, logits: Tensor, ids: Tensor, here: Hidden, at: Moment) -> Tensor:
     log_p = torch.log_softmax(logits.to(torch.float64), dim=-1)
-    proposed = Proposed(log_p=log_p, ids=ids, s=here.s, step=here.step)
+    proposed = Proposed(log_p=log_p, ids=ids, hidden=here.now, s=here.s, step=here.step, model=at.model)
     scores = torch.zeros_like(log_p[..., 0])
     for order in parts.orders:
         scores = scores + order.score(proposed)
     scores = scores.masked_fill(~here.now, -torch.inf)
-    return parts.select.choose(here, scores, proposed.confidence().exp())
+    return parts.select.choose(here, scores, proposed)

@@ -7,10 +7,10 @@ Sources: confidence with annealed Gumbel noise arXiv 2202.04200 (MaskGIT); margi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from frisket.core.errors import check
@@ -27,13 +27,16 @@ CITE_DREAM = "Ye et al. Dream 7B: Diffusion Large Language Models. 2025. arXiv:2
 
 @dataclass(frozen=True, kw_only=True)
 class Proposed:
-    """What an order may look at. log_p: normalised log probabilities of the model, before any temperature (r, n, k).
-    ids: the proposal (r, n). s: the time after the move, (r,). step: of these rows."""
+    """What an order or a select may look at. log_p: normalised log probabilities of the model, before any temperature
+    (r, n, k). ids: the proposal (r, n). hidden: what is hidden now (r, n). s: the time after the move, (r,). step: of
+    these rows. model: the one being sampled, for orders that have learned something and keep it there."""
 
     log_p: Float[Tensor, "r n k"]
     ids: Int[Tensor, "r n"]
+    hidden: Bool[Tensor, "r n"]
     s: Float[Tensor, "r"]
     step: Step
+    model: Any = None
 
     def confidence(self) -> Float[Tensor, "r n"]:
         """Log probability of the proposed id."""

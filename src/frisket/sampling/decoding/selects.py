@@ -18,6 +18,7 @@ from torch import Tensor
 from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.core.step import Step
+from frisket.sampling.decoding.orders import Proposed
 
 CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
 CITE_THRESHOLD = (
@@ -58,10 +59,8 @@ class Select(Protocol):
         """Which rows reveal anything in this move; the others need no forward."""
         ...
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
-    ) -> Bool[Tensor, "r n"]:
-        """What is revealed. scores: -inf where not hidden. confidence: probability of the proposed id."""
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
+        """What is revealed. scores: -inf where not hidden. proposed: what the orders saw."""
         ...
 
 
@@ -131,9 +130,7 @@ class Budget:
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
         return self._count(hidden) > 0
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
-    ) -> Bool[Tensor, "r n"]:
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
         return top(scores, self._count(hidden)) & hidden.now
 
 
@@ -155,11 +152,9 @@ class Threshold:
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
         return hidden.now.any(1)
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
-    ) -> Bool[Tensor, "r n"]:
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
         forced = top(scores, torch.full_like(hidden.first, self.least).to(torch.int64))
-        return hidden.now & ((confidence >= self.threshold) | forced)
+        return hidden.now & ((proposed.confidence().exp() >= self.threshold) | forced)
 
 
 @register("select/bernoulli", cite=CITE_MDLM)
@@ -179,7 +174,5 @@ class Bernoulli:
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
         return self._chosen(hidden).any(1)
 
-    def choose(
-        self, hidden: Hidden, scores: Float[Tensor, "r n"], confidence: Float[Tensor, "r n"]
-    ) -> Bool[Tensor, "r n"]:
+    def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
         return self._chosen(hidden)
