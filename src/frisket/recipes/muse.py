@@ -33,7 +33,7 @@ from frisket.models.layers.ffn import Gelu
 from frisket.models.layers.grid_ids import GridIds
 from frisket.models.layers.modulation import Unmodulated
 from frisket.models.layers.norms import LayerNorm
-from frisket.models.layers.positions import Learned
+from frisket.models.layers.positions import Learned, SinCos
 from frisket.models.masks.local import Partition
 from frisket.models.masks.strided import Strided
 from frisket.processes.densities import Uniform
@@ -98,9 +98,10 @@ def maskgit(temperature: float = 4.5, *more: Order) -> Ordered:
 
 
 def network(width: int, blocks: tuple[Block, ...], doors: tuple[Door, ...], heads: int) -> Transformer:
-    """A masked-id transformer that is told no time: how much is hidden it sees."""
+    """A masked-id transformer that is told no time: how much is hidden it sees. Positions are sines of the coordinates,
+    where the paper's are learned: in few steps a fine grid must find its place in the coarse one."""
     return Transformer(
-        width=width, heads=heads, time=None, input=Ids(), output=Logits(), positions=Learned(), doors=doors,
+        width=width, heads=heads, time=None, input=Ids(), output=Logits(), positions=SinCos(), doors=doors,
         blocks=blocks, final_norm=NORM, final_modulation=Unmodulated(),
     )  # fmt: skip
 
@@ -183,7 +184,10 @@ def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
     width, depth, reads, batch, steps = SIZES[size][1]
-    words, coarse = GridIds(blocks=repeat(plain(), 2)), GridIds(blocks=repeat(plain(), reads))
+    words, coarse = (
+        GridIds(blocks=repeat(plain(), 2)),
+        GridIds(positions=SinCos(), stride=2.0, blocks=repeat(plain(), reads)),
+    )
     return Experiment(
         name="muse",
         data=DATA,

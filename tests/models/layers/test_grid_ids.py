@@ -8,6 +8,7 @@ from frisket.models.init import build_real, marks_of
 from frisket.models.layers.attention import Attention
 from frisket.models.layers.grid_ids import GridIds
 from frisket.models.layers.modulation import Unmodulated
+from frisket.models.layers.positions import SinCos, sincos
 
 PLAIN = Block(branches=(Branch(name="attn", mixer=Attention()),), modulation=Unmodulated())
 
@@ -36,6 +37,16 @@ def test_a_dropped_row_says_nothing_of_its_ids():
     assert torch.equal(a[0], b[0])
     assert not torch.allclose(a[1], b[1])
     assert torch.allclose(a[1], model(ids, None).h[1], atol=1e-6)
+
+
+def test_a_coarse_id_stands_in_the_middle_of_its_places():
+    coarse = build_real(lambda: GridIds(vocabulary=5, size=(2, 2), stride=2.0, positions=SinCos()).build(8))
+    tokens = coarse(torch.zeros(1, 2, 2, dtype=torch.int64), None)
+    assert tokens.tags.coords.tolist() == [[0.5, 0.5], [0.5, 2.5], [2.5, 0.5], [2.5, 2.5]]
+    added = tokens.h[0] - coarse.table.weight[0]
+    torch.testing.assert_close(added, sincos(tokens.tags.coords, 8, 10_000.0).to(added.dtype))
+    with pytest.raises(FrisketError, match="stride = 0"):
+        GridIds(stride=0.0)
 
 
 def test_it_takes_the_facts_of_what_is_read():
