@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -90,3 +92,19 @@ def test_to_moves_everything():
 def test_an_empty_condition_has_no_rows():
     assert len(Condition()) == 0
     assert Condition().without().drop == {}
+
+
+def test_a_negative_stands_in_for_what_is_left_out():
+    negative = Condition.of(label=torch.tensor([7, 7, 7, 7])).without("label", where=torch.tensor([0, 0, 0, 1]).bool())
+    cond = replace(example(), negative=negative)
+    bare = cond.without()
+    assert bare.values["label"].tolist() == [7, 7, 7, 7]
+    assert bare.dropped("label").tolist() == [False, False, False, True], "where the negative is nothing, the null"
+    assert bare.dropped("map").all()
+    some = cond.without("label", where=torch.tensor([True, False, False, True]))
+    assert some.values["label"].tolist() == [7, 1, 2, 7]
+    assert some.dropped("label").tolist() == [False, False, False, True]
+    assert cond.rows(slice(2, 4)).without().dropped("label").tolist() == [False, True]
+    assert cond.to("cpu").negative.values["label"].tolist() == [7] * 4
+    assert Condition.cat([cond, bare]).negative is None
+    assert cond.values["label"].tolist() == [0, 1, 2, 3]

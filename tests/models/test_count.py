@@ -8,8 +8,11 @@ from torch import nn
 
 from frisket.models.backbones.sizes import dit, pit
 from frisket.models.backbones.transformer import Transformer
-from frisket.models.block import Block, repeat
+from frisket.models.block import Block, Branch, repeat
 from frisket.models.count import count_macs, count_macs_chosen, count_parameters
+from frisket.models.doors import Door
+from frisket.models.layers.attention import Cross
+from frisket.models.layers.embedders import TextIds
 from frisket.models.plans.choose import Skip, Uniform
 from frisket.models.plans.routing import Routing
 
@@ -52,6 +55,16 @@ def test_shared_parameters_count_once_and_frozen_ones_on_demand():
     assert count_parameters(nn.ModuleList([layer, layer])) == 16
     model = Transformer(width=16, heads=2, blocks=(Block(),)).build()
     assert count_parameters(model) - count_parameters(model, trained_only=True) == 16 * 16
+
+
+def test_conditions_that_state_their_shape_need_no_example():
+    door = Door(name="caption", way="context", embedder=TextIds(vocabulary=9, length=6))
+    block = Block(branches=(Branch(name="cross", mixer=Cross()), *Block().branches))
+    model = Transformer(width=16, heads=2, blocks=(block,), doors=(door,)).build()
+    bare = Transformer(width=16, heads=2, blocks=(Block(),)).build()
+    query, keys, scores = 2 * 16 * 16 * 16, 6 * 16 * 32, 2 * 16 * 6 * 16
+    modulation = 16 * 3 * 16
+    assert count_macs(model, (1, 8, 8)) - count_macs(bare, (1, 8, 8)) == query + keys + scores + modulation
 
 
 def test_choices_are_counted_by_their_chances():

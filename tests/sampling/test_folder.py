@@ -69,6 +69,19 @@ def test_readers_are_saved_too(tmp_path):
         Pipeline.from_pretrained(folder)
 
 
+def test_stages_are_saved_too(tmp_path):
+    first, last = tiny_pipeline(seed=1), tiny_pipeline(seed=2)
+    last.stages["label"] = first
+    folder = last.save_pretrained(tmp_path / "model")
+    assert sorted(f.name for f in folder.iterdir()) == ["README.md", "config.json", "model.safetensors", "stages"]
+    loaded = Pipeline.from_pretrained(folder)
+    assert torch.equal(loaded.stages["label"].sample(2, label=1), first.sample(2, label=1))
+    assert not loaded.stages["label"].stages
+    last.save_pretrained(folder)  # a folder of ours is replaced
+    last.stages.clear()
+    assert not Pipeline.from_pretrained(last.save_pretrained(folder)).stages
+
+
 def test_edits_are_saved_with_the_model(tmp_path):
     pipeline = tiny_pipeline()
     apply_edits(pipeline.model, [Extra(size=5)])

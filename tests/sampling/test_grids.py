@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from frisket.core import FrisketError
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.levels import VE
+from frisket.processes.masked import Masked
 from frisket.processes.paths import Flow, VPLinear
-from frisket.sampling.grids import Cosine, Power, Repaint, Respaced, Rho, Shifted, Uniform
+from frisket.sampling.grids import Cosine, Power, Repaint, Respaced, Rho, Rounds, Shifted, Uniform
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -62,6 +63,13 @@ def test_respaced_sections():
     assert Respaced(steps_trained=10).indices((1,)) == [0]
 
 
+def test_rounds():
+    assert Rounds(level=0.5).times(2, Gaussian()).tolist() == [0.5, 0.25, 0.0]
+    assert Rounds(level=0.8, rounds=3).times(1, Masked()).tolist() == [0.8, 0.0] * 3
+    squared = Rounds(level=1.0, base=Power()).times(4, Gaussian())
+    assert torch.equal(squared, Power().times(4, Gaussian()))
+
+
 def test_repaint():
     times = Repaint(jump=2, resamples=2).times(4, Gaussian())
     assert times.tolist() == [1.0, 0.75, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0, 0.5, 0.25, 0.0]
@@ -82,6 +90,7 @@ def test_repaint_goes_down_resamples_times_as_often(jump, resamples, n):
     [
         lambda: Shifted(shift=0.0), lambda: Power(power=-1.0), lambda: Rho(low=1.0, high=0.5),
         lambda: Repaint(jump=0), lambda: Respaced(counts=(3, 4)).times(8, Gaussian()),
+        lambda: Rounds(level=0.0), lambda: Rounds(rounds=0),
         lambda: Respaced(steps_trained=5).times(6, Gaussian()), lambda: Rho().times(1, Gaussian()),
     ],
 )  # fmt: skip

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -5,10 +7,17 @@ from hypothesis import strategies as st
 from sampling_fakes import Joint, tiny_pipeline
 
 from frisket.codecs.base import Spec
-from frisket.core import FrisketError
+from frisket.codecs.palette import Palette
+from frisket.codecs.readers import Reader
+from frisket.core import FrisketError, Output
 from frisket.data.base import Info
+from frisket.models.block import Block, Branch
+from frisket.models.doors import Door
+from frisket.models.layers.attention import Cross
+from frisket.models.layers.grid_ids import GridIds
 from frisket.processes.known import Known
 from frisket.processes.masked import Masked
+from frisket.processes.schedules import Cosine
 from frisket.sampling.corrections import ImposeKnown
 from frisket.sampling.decoding.decoder import Ordered
 from frisket.sampling.guidance import Guidance, autoguidance, cfg
@@ -164,3 +173,87 @@ def test_completing_ids_keeps_the_known():
 
 def test_classes_in_turn(pipeline):
     assert pipeline.in_turn(6, first=3)["label"].tolist() == [3, 0, 1, 2, 3, 0]
+
+
+def test_a_negative_condition_takes_the_nulls_place(pipeline):
+    plain = pipeline.sample(2, label=1, guidance=3.0)
+    away = pipeline.sample(2, label=1, guidance=3.0, negative={"label": 2})
+    assert not torch.allclose(plain, away)
+    torch.testing.assert_close(plain, pipeline.sample(2, label=1, guidance=3.0, negative={"label": None}))
+    same = pipeline.sample(2, label=1, guidance=3.0, negative={"label": 1})
+    torch.testing.assert_close(same, pipeline.sample(2, label=1, guidance=1.0), rtol=0, atol=1e-5)
+    torch.testing.assert_close(pipeline.sample(2, label=1, guidance=0.0, negative={"label": 2}),
+                               pipeline.sample(2, label=2, guidance=1.0), rtol=0, atol=1e-5)  # fmt: skip
+    image, mask = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.ones(2, 1, 8, 8).bool()
+    edits = [pipeline.edit(image, mask, label=1, guidance=3.0, negative=n) for n in (None, {"label": 2})]
+    assert not torch.allclose(*edits)
+    with pytest.raises(FrisketError, match="negative condition 'colour'"):
+        pipeline.sample(2, label=1, negative={"colour": 2})
+
+
+def masked_pipeline(steps=3):
+    """A pipeline of ids on images: cells of two colours, from a network that likes the second at every other place."""
+    process, info = Masked(vocabulary=2, schedule=Cosine()), Info(kind="image", shape=(1, 4, 4))
+    model = torch.nn.Module()
+    taste = torch.tensor([[-2.0, 2.0], [2.0, -2.0]]).repeat(8, 1).view(4, 4, 2)
+    model.forward = lambda x, t, cond=None: Output(taste.expand(*x.shape, 2))
+    codec = Palette(colours=((0.0,), (1.0,)))
+    return Pipeline(model, process, codec, Sampler(steps=steps, update=Ordered()), info)
+
+
+def test_redrawing_ids_goes_from_the_given_to_the_models_own():
+    pipeline, x = masked_pipeline(), torch.zeros(64, 1, 4, 4)
+    free = pipeline.sample(64)
+    shares = [
+        float((pipeline.redraw(x, strength=s, rounds=r, steps=2) != 0).double().mean())
+        for s, r in ((0.05, 1), (0.5, 1), (0.5, 4), (1.0, 1))
+    ]
+    assert 0 < shares[0] < shares[1] < shares[2] <= shares[3] + 0.05
+    assert shares[3] == pytest.approx(float(free.double().mean()), abs=0.05)
+    whole = pipeline.redraw(x, strength=0.5, rounds=2)
+    assert torch.equal(whole, pipeline.redraw(x, strength=0.5, rounds=2, batch=7))
+
+
+def test_redrawing_pixels_keeps_more_from_less_noise(pipeline):
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    near, far = (float((pipeline.redraw(x, strength=s, label=0) - x).abs().mean()) for s in (0.1, 0.9))
+    assert near < far
+
+
+HALF = Palette(colours=((0.0,), (0.3,), (0.6,), (1.0,)), patch=2)
+LOW = Door(name="low", way="context", embedder=GridIds(vocabulary=4, size=(4, 4), heads=2))
+CROSS = Block(branches=(Branch(name="cross", mixer=Cross()), *Block().branches))
+
+
+def moved(model, seed=7):
+    """Every weight moved away from its start."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in model.parameters():
+            value.add_(0.2 * torch.randn(value.shape, generator=generator))
+    return model
+
+
+def test_a_stage_makes_the_condition_that_is_not_given():
+    base = tiny_pipeline(seed=1)
+    config = replace(base.model.config, doors=(*base.model.config.doors, LOW), blocks=(CROSS,))
+    model = moved(config.build())
+    two = Pipeline(model, base.process, base.codec, base.sampler, base.info,
+                   reads={"low": Reader(key="x", codec=HALF)}, stages={"low": base})  # fmt: skip
+    made = two.sample(3, seed=4, label=1)
+    first = base.sample(3, seed=4, label=1)
+    assert torch.equal(made, two.sample(3, seed=4, label=1, low=first))
+    assert torch.equal(made, two.sample(3, seed=4, label=1, low=HALF.encode(first)))
+    assert torch.equal(made[1:], two.sample(2, seed=4, label=1, first=1))
+    assert not torch.allclose(made, two.sample(3, seed=4, label=1, low=1 - first))
+    assert set(two.in_turn(2)) == {"label"}, "what a stage makes need not be asked for"
+    mask = torch.zeros(3, 1, 8, 8, dtype=torch.bool)
+    mask[..., 4:] = True
+    edited = two.edit(first, mask, seed=5, label=1)
+    assert torch.equal(edited[~mask], first[~mask])
+    assert torch.equal(edited, two.edit(first, mask, seed=5, label=1, low=base.edit(first, mask, seed=5, label=1)))
+    redrawn = two.redraw(first, strength=0.5, seed=6, label=1)
+    below = base.redraw(first, strength=0.5, seed=6, label=1)
+    assert torch.equal(redrawn, two.redraw(first, strength=0.5, seed=6, label=1, low=below))
+    shots = list(two.snapshots(3, seed=4, label=1))
+    assert torch.equal(two.decode(shots[-1].x), made)

@@ -52,6 +52,9 @@ def begin(experiment: Experiment, given: Given, source: Source | Stream) -> Pipe
         model, experiment.process, codec, experiment.sampler, source.info, reads=experiment.reads,  # type: ignore[arg-type]
         stages=None if first is None else first.stages,
     )  # fmt: skip
+    fresh = getattr(pipeline.coder, "fresh", None)
+    if experiment.model is None and first is None and fresh is not None:
+        fresh(seed_of(experiment))  # the codec is what this experiment trains
     learnt = given.needs.get("codec", first)
     if isinstance(pipeline.coder, nn.Module) and learnt is not None and learnt.codec == codec:
         pipeline.coder = learnt.coder

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 FORMAT = "frisket/1"
 FILES = ("config.json", "model.safetensors", "codec.safetensors", "reads.safetensors", "stages", "README.md")
 KINDS = {
-    "model": BackboneConfig,
+    "model": BackboneConfig | None,
     "edits": tuple[Edit, ...],
     "process": Process | None,
     "codec": CodecConfig,
@@ -49,7 +49,7 @@ FIELDS = ("format", "version", *KINDS, "info")
 def save(pipeline: Pipeline, folder: Path, weights: Mapping[str, Tensor] | None) -> Path:
     """Write the folder as a whole; one that is not a pipeline's is never replaced."""
     model = pipeline.model
-    if not hasattr(model, "config"):
+    if not hasattr(model, "config") and not _bare(model):
         raise FrisketError(f"{type(model).__name__} has no config, so it cannot be built again; it is not saved")
     if folder.exists() and not (folder.is_dir() and {f.name for f in folder.iterdir()} <= set(FILES)):
         raise FrisketError(f"{folder} holds other files, and saving replaces the folder; choose another one")
@@ -70,12 +70,17 @@ def save(pipeline: Pipeline, folder: Path, weights: Mapping[str, Tensor] | None)
     return folder
 
 
+def _bare(model: nn.Module) -> bool:
+    """Whether this stands for no model at all: the pipeline of a codec."""
+    return type(model) is nn.Identity
+
+
 def describe(pipeline: Pipeline) -> dict[str, Any]:
     """The pipeline's config.json."""
     return {
         "format": FORMAT,
         "version": _version(),
-        "model": to_config(pipeline.model.config),
+        "model": None if _bare(pipeline.model) else to_config(pipeline.model.config),
         "edits": to_config(tuple(getattr(pipeline.model, "edits", ()))),
         "process": to_config(pipeline.process),
         "codec": to_config(pipeline.codec),
@@ -106,7 +111,7 @@ def load(cls: type[Pipeline], source: str | Path) -> Pipeline:
     reads = from_config(config.get("reads", {}), dict[str, Reader], "reads")
     info = read_info(config["info"])
     try:
-        model = build_edited(parts["model"], parts["edits"])
+        model = nn.Identity() if parts["model"] is None else build_edited(parts["model"], parts["edits"])
     except (RuntimeError, OverflowError) as error:  # sizes below 0, or beyond any memory
         raise FrisketError(f"{folder / 'config.json'}: the model cannot be built: {_first_line(error)}") from None
     _fill(model, folder / "model.safetensors")
@@ -195,6 +200,13 @@ def card(config: Mapping[str, Any], parameters: int) -> str:
     """A short README.md for the hub."""
     info = config["info"]
     classes = f"{len(info['classes'])} classes" if info["classes"] else "no classes"
+    if config["model"] is None:
+        return f"""---
+library_name: frisket
+tags: [codec]
+---
+A codec `{config["codec"]["part"]}`, trained on {info["kind"]} data of shape {tuple(info["shape"])} ({classes}).
+"""
     process, sampler = config["process"], config["sampler"]
     kind = f"diffusion, {_idea(process)}" if process else _slot(config["model"])
     rows = [("process", f"`{process['part']}`")] if process else []
@@ -226,8 +238,9 @@ def _use(config: Mapping[str, Any]) -> str:
     """The line that uses a pipeline."""
     if not config["sampler"]:
         return "output = pipeline.model(pipeline.coder.encode(x))  # makes no samples"
-    label = ", label=0" if config["info"]["classes"] else ""
-    return f"x = pipeline.sample(4, seed=0{label})"
+    said = "".join(f', {name}="..."' for name, reader in config.get("reads", {}).items() if reader["key"] != "x")
+    label = ", label=0" if config["info"]["classes"] and not config.get("reads") else ""
+    return f"x = pipeline.sample(4, seed=0{label}{said})"
 
 
 def _idea(part: Mapping[str, Any]) -> str:

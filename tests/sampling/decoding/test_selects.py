@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -63,6 +65,18 @@ def test_a_row_ahead_of_its_budget_waits():
     assert Budget().active(standing(now, [4], 1.0, 0.5)).tolist() == [False]
 
 
+@given(n=st.integers(1, 30), total=st.integers(1, 40))
+def test_the_released_budget_reveals_one_a_move_and_keeps_one_for_the_last(n, total):
+    select, now = Budget(curve=CosineCurve(), least=1, kept=1), torch.ones(1, n, dtype=torch.bool)
+    for i in range(total - 1):
+        here = standing(now, [n], 1.0, 0.0, s=1 - (i + 1) / total)
+        before, chosen = int(now.sum()), select.choose(here, torch.zeros(1, n).masked_fill(~now, -torch.inf), now * 1.0)
+        stay = max(1, min(before - 1, math.floor(n * math.cos(math.pi / 2 * (i + 1) / total) + 1e-9)))
+        now = now & ~chosen
+        assert int(now.sum()) == stay
+        assert bool(select.active(here)) == bool(chosen.any())
+
+
 def test_power_curve():
     assert PowerCurve().share(torch.tensor([0.25])).tolist() == [0.25]
     assert PowerCurve(power=2.0).share(torch.tensor([0.5])).tolist() == [0.75]
@@ -100,6 +114,12 @@ def test_equals_go_to_the_first():
 
 
 def test_ranges():
-    for make in (lambda: Threshold(threshold=1.5), lambda: Threshold(least=0), lambda: PowerCurve(power=0.0)):
+    for make in (
+        lambda: Threshold(threshold=1.5),
+        lambda: Threshold(least=0),
+        lambda: Budget(least=-1),
+        lambda: Budget(kept=-1),
+        lambda: PowerCurve(power=0.0),
+    ):
         with pytest.raises(FrisketError):
             make()

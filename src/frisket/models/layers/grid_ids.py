@@ -1,8 +1,9 @@
-"""An embedder of a grid of ids, read by plain blocks of its own: the low-resolution ids of a super-resolution stage.
+"""An embedder of ids read by plain blocks of its own: a small text encoder, or the low grid of a second stage.
 
 Source: Muse (arXiv 2301.00704, section 2.5): the finished low-resolution tokens pass self-attention layers, and what
-comes out is read beside the text by cross-attention. Left open: the positions of the low grid; learned here, as those of
-the state are. Shapes: b batch, n tokens of the grid, d width.
+comes out is read beside the text by cross-attention. Left open: the positions of the low grid; learned unless others
+are given. Rows of words may be read in the same way where no pretrained text encoder is at hand.
+Shapes: b batch, n ids, d width.
 """
 
 from __future__ import annotations
@@ -29,15 +30,21 @@ from frisket.models.tokens import Tags, Tokens
 @register("embedder/grid-ids")
 @dataclass(frozen=True, kw_only=True)
 class GridIds:
-    """Ids int64 (b, *size) in [0, vocabulary), with positions of their own, through `blocks` that nothing modulates.
-    The null is one learned vector at every place. heads: of the blocks' attention."""
+    """Ids int64 (b, *size) in [0, vocabulary), a grid or a row of words, with positions of their own, through `blocks`
+    that nothing modulates. The null is one learned vector at every place. heads: of the blocks' attention. stride:
+    places of the state that an id stands for on every axis; with positions made of coordinates (sincos), a coarse grid
+    and the state then speak of the same places. Padding is an id like any other."""
 
     gives: ClassVar[str] = "tokens"
     vocabulary: int = 256
     size: tuple[int, ...] = (8, 8)
     heads: int = 4
+    stride: float = 1.0
     positions: Positions = Learned()
     blocks: tuple[Block, ...] = ()
+
+    def __post_init__(self):
+        check(self.stride > 0, "embedder.stride", self.stride, "positive")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -58,7 +65,7 @@ class _GridIds(nn.Module):
 
     def __init__(self, config: GridIds, width: int):
         super().__init__()
-        self.grid = Grid.of(config.size, 1)
+        self.grid, self.stride = Grid.of(config.size, 1), config.stride
         sizes = Sizes(width=width, heads=config.heads, condition=width, grid=self.grid)
         self.table = embedding(config.vocabulary, width)
         parameter(self, "null", (width,), Normal(0.02), "embedding")
@@ -69,7 +76,8 @@ class _GridIds(nn.Module):
         h = self.table(self.grid.flatten(value))
         if drop is not None:
             h = torch.where(drop[:, None, None], self.null, h)
-        tags = Tags(n=self.grid.tokens, coords=self.grid.coords(h.device), extent=self.grid.axes)
+        coords = (self.grid.coords(h.device) + 0.5) * self.stride - 0.5  # the middle of what an id stands for
+        tags = Tags(n=self.grid.tokens, coords=coords, extent=self.grid.axes if self.stride == 1 else None)
         tokens = Tokens(self.positions(h, tags), tags)
         at, side = Dispatch(self), Side(grid=self.grid, state=self.grid.tokens, raw=value)
         for block in self.blocks:
