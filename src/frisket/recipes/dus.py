@@ -64,7 +64,7 @@ COUNTS = (
 )  # fmt: skip
 PARITY = Parity(kind="functions", difference=plans_difference, limit=1e-12)
 STUDY = Study(
-    bench={"n_samples": 256},
+    bench={"n_samples": 128},
     arms={
         f"{name}, blocks of {block}": {"sampler": sampler}
         for block in (64, 16)
@@ -108,7 +108,7 @@ def experiment(size: str) -> Experiment:
                 },
             ),
         ),
-        n_samples=256 if size == "small" else 4,
+        n_samples=128 if size == "small" else 4,
         study=STUDY,
     )
 

@@ -121,8 +121,7 @@ class PolicyTask(nn.Module):
         made = self.runs(batch, step)
         advantage = advantages(made.earned, self.config.group)
         ratio = (self._log_chance(policy_of(self.model), made) - self._log_chance(self.acting, made)).exp()
-        clipped = ratio.clamp(1 - self.config.clip, 1 + self.config.clip)
-        gain = torch.minimum(ratio * advantage[made.row], clipped * advantage[made.row]) * made.free
+        gain = clipped_gain(ratio, advantage[made.row], self.config.clip) * made.free
         count = torch.zeros_like(made.earned).index_add(0, made.row, torch.ones_like(gain))
         mean = torch.zeros_like(made.earned).index_add(0, made.row, gain) / count.clamp(min=1)
         return {"policy": -mean.mean(), "missed": 1 - made.earned.mean()}
@@ -203,6 +202,11 @@ def advantages(earned: Float[Tensor, "rows"], group: int) -> Float[Tensor, "rows
     grouped = earned.unflatten(0, (-1, group))
     centred = grouped - grouped.mean(1, keepdim=True)
     return (centred / (grouped.std(1, keepdim=True) + 1e-4)).flatten()
+
+
+def clipped_gain(ratio: Float[Tensor, "m"], advantage: Float[Tensor, "m"], clip: float) -> Float[Tensor, "m"]:
+    """min(ratio x advantage, ratio kept within 1 +- clip x advantage): what lies beyond is not pushed further."""
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
 
 
 def _confidence(logits: Tensor) -> Float[Tensor, "r n"]:
