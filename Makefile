@@ -16,10 +16,14 @@ $(BIN)/python:
 	done; \
 	echo 'frisket needs Python 3.11 or newer with venv and ensurepip; set PYTHON=/path/to/it' >&2; exit 1
 
-# The stamp is younger than the pins only when the last installation ran through.
+# A stamp is younger than the pins only when the last installation ran through. The demo needs no extra.
+$(VENV)/.stamp-core: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
 $(VENV)/.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
-	@touch $@
+	@touch $@ $(VENV)/.stamp-core
 
 lint: venv
 	$(BIN)/ruff check .
@@ -30,7 +34,7 @@ lint: venv
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-demo: venv
+demo: $(VENV)/.stamp-core
 	$(BIN)/frisket run dit --out $(DEMO_OUT)
 
 $(VENV)/.stamp-docs: $(VENV)/.stamp
@@ -39,6 +43,7 @@ $(VENV)/.stamp-docs: $(VENV)/.stamp
 
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python docs/make_tables.py
+	$(BIN)/python docs/make_measured.py
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 clean:

@@ -1,4 +1,4 @@
-"""Writes what README.md takes from stored results: the table of papers, and docs/images/demo.png from a demo's run.
+"""Writes what README.md takes from stored results: table of papers, time of the demo; and docs/images/demo.png from a run.
 
 python docs/make_readme.py [--check] [--demo runs/dit-digits]
 """
@@ -6,6 +6,7 @@ python docs/make_readme.py [--check] [--demo runs/dit-digits]
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -41,9 +42,21 @@ def findings() -> list[str]:
 
 
 def filled(text: str) -> str:
-    """README with its marked block written anew."""
-    pattern = r"(<!-- papers: [^\n]*-->\n).*?(<!-- /papers -->)"
-    return re.sub(pattern, lambda m: f"{m[1]}{papers_table()}\n{m[2]}", text, flags=re.S)
+    """README with its marked blocks written anew."""
+    for mark, made in (("papers", papers_table()), ("demo", demo_time())):
+        pattern = rf"(<!-- {mark}: [^\n]*-->\n).*?(<!-- /{mark} -->)"
+        text = re.sub(pattern, lambda m, made=made: f"{m[1]}{made}\n{m[2]}", text, flags=re.S)
+    return text
+
+
+def demo_time() -> str:
+    """How long the demo took where it was last measured."""
+    found = json.loads((ROOT / "benchmarks/results/fresh_machine.json").read_text())
+    (demo,) = [c for c in found["commands"] if c["command"] == "make demo"]
+    return (
+        f"The demo took {demo['seconds'] / 60:.1f} minutes in a new clone with a new environment, installation included "
+        f"({found['machine']}); [docs/measured.md](docs/measured.md) has this and what else was measured."
+    )
 
 
 def picture(run: Path) -> None:

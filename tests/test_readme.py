@@ -58,3 +58,14 @@ def test_dotted_names_in_the_text_can_be_overridden():
 def test_the_table_is_the_stored_evidence():
     run = subprocess.run([sys.executable, "docs/make_readme.py", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, "README.md is out of date: run python docs/make_readme.py" + run.stderr
+
+
+def test_the_measured_page_is_the_stored_results():
+    run = subprocess.run([sys.executable, "docs/make_measured.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, "docs/measured.md is out of date: run python docs/make_measured.py" + run.stderr
+
+
+def test_numbers_that_were_measured_stand_in_marked_blocks_only():
+    outside = re.sub(r"<!-- (\w+): .*?<!-- /\1 -->", "", TEXT, flags=re.S)
+    measured = re.findall(r"\d[\d.,]*\s*(?:%|x\b|seconds|minutes|ms\b|MiB|GiB|img/s)", outside)
+    assert not measured, measured

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from frisket.cli.sample_verb import suffixes
+from frisket.codecs.pixels import Pixels
+from frisket.codecs.readers import Reader
+from frisket.codecs.sentences import Sentences
 from frisket.data.base import Info
 from frisket.experiments.system import load
+from frisket.models.backbones.transformer import Transformer
+from frisket.models.doors import Door
+from frisket.models.layers.embedders import ClassIds
+from frisket.processes.gaussian import Gaussian
+from frisket.sampling.pipeline import Pipeline
+from frisket.sampling.sampler import Sampler
 from run_folders import frisket, refused
 
 
@@ -84,3 +95,25 @@ def test_what_is_neither_picture_nor_text_goes_to_tensors():
     assert suffixes(Info(kind="image", shape=(4, 8, 8))) == (".safetensors",)
     assert suffixes(Info(kind="ids", shape=(9,))) == (".safetensors",)
     assert suffixes(Info(kind="text")) == (".txt",)
+
+
+def test_a_caption_is_read_by_the_models_own_words(tmp_path, capsys):
+    info = Info(kind="image", shape=(1, 8, 8), classes=("cat", "dog"))
+    reader = Reader(codec=Sentences(words=("red", "one"), length=2))
+    config = Transformer(width=16, heads=2).with_depth(1).fit(Pixels().spec(info), 1, {})
+    model = replace(config, doors=(Door(name="caption", embedder=ClassIds(classes=4)),)).build()
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in model.parameters():
+            value.add_(0.2 * torch.randn(value.shape, generator=draw))
+    pipeline = Pipeline(model, Gaussian(), Pixels(), Sampler(steps=2), info, reads={"caption": reader})
+    folder = pipeline.save_pretrained(tmp_path / "model")
+    for said, out in (("red one", "a.npz"), ("one", "b.npz"), (None, "c.npz")):
+        words = () if said is None else ("--caption", said)
+        assert frisket("sample", folder, "--n", 2, "--out", tmp_path / out, *words) == 0
+        with np.load(tmp_path / out, allow_pickle=False) as held:
+            made = pipeline.sample(2, caption=said)
+            assert np.array_equal(held["arr_0"][..., 0], np.floor(made[:, 0].numpy() * 255 + 0.5).astype(np.uint8))
+            assert held["arr_1"].tolist() == [0, 0], "the set has classes, but this model reads none"
+    assert frisket("sample", folder, "--n", 2, "--caption", "red", "--out", tmp_path / "a.png") == 0
+    assert "did you mean 'red'" in refused(capsys, "sample", folder, "--caption", "rad", "--out", tmp_path / "d.png")

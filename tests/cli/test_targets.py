@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from frisket.cli.targets import data_of, label_of, load_experiment, load_on, read_exact, read_mask
+from frisket.cli.targets import data_of, label_of, load_experiment, load_on, read_exact, read_mask, said
 from frisket.core import FrisketError
 from frisket.data.digits import Digits
 
@@ -46,6 +46,8 @@ def test_a_class_is_a_number_or_a_name():
     assert label_of("3") == {"label": 3}
     assert label_of("-1") == {"label": -1}
     assert label_of("cat") == {"label": "cat"}
+    assert said("3", "a cat") == {"label": 3, "caption": "a cat"}
+    assert said(None, None) == {}
 
 
 def test_an_image_is_read_value_for_value(tmp_path):
@@ -81,8 +83,8 @@ def test_a_mask_is_true_where_it_is_lighter_than_half(tmp_path):
 
 
 def test_what_is_no_model_is_refused(dit_run, tmp_path):
-    for target, said in ((dit_run / "report.json", "is a file"), (tmp_path / "none", "neither a folder nor a hub")):
-        with pytest.raises(FrisketError, match=said):
+    for target, reason in ((dit_run / "report.json", "is a file"), (tmp_path / "none", "neither a folder nor a hub")):
+        with pytest.raises(FrisketError, match=reason):
             load_on(str(target))
     half = tmp_path / "half"
     shutil.copytree(dit_run, half)

@@ -5,14 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
-from frisket.core import FrisketError
+from frisket.codecs.readers import Reader
+from frisket.core import FrisketError, from_config, to_config
 from frisket.core.config import override
 from frisket.data.base import Info, parse_data
 from frisket.data.imagefolder import ImageFolder
-from frisket.experiments.experiment import check_size, classes_of, forward_macs
+from frisket.data.scenes import Scenes
+from frisket.experiments.experiment import Experiment, check_size, classes_of, forward_macs
+from frisket.experiments.measures import read_conditions, take
 from frisket.experiments.recipes import load_recipe
+from frisket.experiments.system import train
+from frisket.models.backbones.transformer import Transformer
+from frisket.models.block import Block, Branch, repeat
 from frisket.models.count import count_macs
+from frisket.models.doors import Door
+from frisket.models.layers.attention import Cross
+from frisket.models.layers.embedders import TextIds
+from frisket.processes.gaussian import Gaussian
+from frisket.sampling.guidance import cfg
+from frisket.sampling.sampler import Sampler
+from frisket.training.trainer import Trainer
 from run_folders import pictures
 
 
@@ -60,3 +74,47 @@ def test_classes_and_sizes():
         check_size(size)
     with pytest.raises(FrisketError, match="'tiny', 'small' or 'paper'"):
         check_size("large")
+
+
+def captioned(**changes):
+    """A small experiment on captioned scenes."""
+    cross = Branch(name="cross", mixer=Cross(), norm=None, uses=("gate",))
+    block = Block(branches=(*Block().branches, cross))
+    return Experiment(
+        name="captioned", data=Scenes(size=(8, 8)), process=Gaussian(), reads={"caption": Reader()},
+        model=Transformer(
+            width=16, heads=2, blocks=repeat(block, 1), doors=(Door(name="caption", way="context", embedder=TextIds()),),
+        ),
+        training=Trainer(batch=4, steps=2), sampler=Sampler(steps=2, guidance=cfg(2.0)), n_samples=16, **changes,
+    )  # fmt: skip
+
+
+def test_captions_are_read_from_the_data_to_the_samples(tmp_path):
+    fitted = captioned().fit()
+    (door,) = fitted.model.doors
+    codec = fitted.reads["caption"].codec
+    assert (door.embedder.vocabulary, door.embedder.length, door.embedder.pad) == (codec.vocabulary, codec.length, 0)
+    assert fitted.fit() == fitted
+    assert from_config(to_config(fitted)) == fitted
+    pipeline = train(fitted, tmp_path / "run")
+    said = "large red plain three at top left, on navy"
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in pipeline.model.parameters():  # the gates start at zero
+            value.add_(0.2 * torch.randn(value.shape, generator=draw))
+    one, other = (pipeline.sample(1, caption=text) for text in (said, said.replace("red", "blue")))
+    assert not torch.equal(one, other)
+    assert torch.equal(pipeline.sample(1, caption=None), pipeline.sample(1, caption=[None]))
+    mask = torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    assert not torch.equal(*(pipeline.edit(one, mask, caption=text) for text in (said, None)))
+    assert len(list(pipeline.snapshots(1, caption=said))) == 3
+    assert take(pipeline, fitted.data, ("loss",), n=16)["loss"] > 0
+    rows = read_conditions(pipeline, fitted.data, torch.arange(2))["caption"]
+    assert pipeline.readers["caption"].codec.decode(rows) == fitted.data.open("test").batch(torch.arange(2))["caption"]
+    with pytest.raises(FrisketError, match="unknown word 'thre'"):
+        pipeline.sample(1, caption="red thre")
+
+
+def test_a_reader_needs_a_door():
+    with pytest.raises(FrisketError, match="reads names 'caption', but the model has no such door"):
+        replace(captioned(), model=Transformer(width=16, heads=2)).fit()

@@ -136,6 +136,7 @@ def test_configs_round_trip_and_check_themselves():
 def test_sites():
     assert built(PIXART).sites("block[3]") == [
         "block[3].attn", "block[3].attn.attend", "block[3].cross", "block[3].cross.attend", "block[3].ffn",
+        "block[3].ffn.hidden",
     ]  # fmt: skip
 
 

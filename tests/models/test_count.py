@@ -9,7 +9,9 @@ from torch import nn
 from frisket.models.backbones.sizes import dit, pit
 from frisket.models.backbones.transformer import Transformer
 from frisket.models.block import Block, repeat
-from frisket.models.count import count_macs, count_parameters
+from frisket.models.count import count_macs, count_macs_chosen, count_parameters
+from frisket.models.plans.choose import Skip, Uniform
+from frisket.models.plans.routing import Routing
 
 GMACS = {
     ("S", 2): 6.06, ("S", 4): 1.41, ("S", 8): 0.36, ("B", 2): 23.01, ("B", 4): 5.56, ("B", 8): 1.42, ("L", 2): 80.7,
@@ -50,3 +52,12 @@ def test_shared_parameters_count_once_and_frozen_ones_on_demand():
     assert count_parameters(nn.ModuleList([layer, layer])) == 16
     model = Transformer(width=16, heads=2, blocks=(Block(),)).build()
     assert count_parameters(model) - count_parameters(model, trained_only=True) == 16 * 16
+
+
+def test_choices_are_counted_by_their_chances():
+    plan = Routing(low=1, high=-1)
+    model = Transformer(width=32, heads=4, blocks=repeat(Block(), 4), plan=plan).build()
+    assert count_macs_chosen(model, (1, 8, 8), {}) == count_macs(model, (1, 8, 8))
+    none, half = (count_macs(model, (1, 8, 8), kept={"route": m}) for m in (0, 8))
+    chooses = {"route": Skip(inner=Uniform(), rate=0.25)}
+    assert count_macs_chosen(model, (1, 8, 8), chooses) == pytest.approx(0.25 * none + 0.75 * half)

@@ -1,9 +1,15 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from sampling_fakes import tiny_pipeline
 
+from frisket.codecs.readers import Reader
+from frisket.codecs.sentences import Sentences
 from frisket.core import FrisketError
 from frisket.data.base import Info
+from frisket.models.doors import Door
+from frisket.models.layers.embedders import TextIds
 from frisket.sampling.conditions import class_counts, read_conditions
 
 INFO = Info(kind="image", shape=(1, 8, 8), classes=("cat", "dog", "owl"))
@@ -50,8 +56,20 @@ def test_what_does_not_fit(values, match):
         read(**values)
 
 
+def test_texts_go_through_their_reader():
+    reader = Reader(codec=Sentences(words=("red", "one"), length=2)).build(INFO)
+    cond = read_conditions({"caption": ["red one", None], "label": 1}, 2, COUNTS, INFO, CPU, {"caption": reader})
+    assert cond.values["caption"].tolist() == [[1, 2], [0, 0]]
+    assert cond.dropped("caption").tolist() == [False, True]
+    assert cond.dropped("label").tolist() == [False, False]
+
+
 def test_counts_come_from_the_model_then_the_data():
     pipeline = tiny_pipeline(classes=4)
     assert class_counts(pipeline.model, pipeline.info) == {"label": 4}
     assert class_counts(object(), INFO) == {"label": 3}
     assert class_counts(object(), Info(kind="image")) == {}
+    pipeline.model.config = replace(
+        pipeline.model.config, doors=(Door(name="caption", way="context", embedder=TextIds()),)
+    )
+    assert class_counts(pipeline.model, pipeline.info) == {}, "a model that reads captions alone has no classes"

@@ -1,13 +1,17 @@
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from sampling_fakes import tiny_pipeline
 
+from frisket.codecs.readers import Reader
+from frisket.codecs.sentences import Sentences
 from frisket.core import FrisketError, apply_edits, register
 from frisket.core.files import load_tensors, save_tensors
 from frisket.data.base import Info
+from frisket.models.doors import Door
+from frisket.models.layers.embedders import ClassIds
 from frisket.sampling.folder import read_info
 from frisket.sampling.guidance import cfg
 from frisket.sampling.pipeline import Pipeline
@@ -44,6 +48,25 @@ def test_comes_back_the_same(saved):
     config = json.loads((folder / "config.json").read_text())
     assert list(config) == ["format", "version", "model", "edits", "process", "codec", "sampler", "info"]
     assert config["format"] == "frisket/1"
+
+
+def test_readers_are_saved_too(tmp_path):
+    reader = Reader(codec=Sentences(words=("red", "one"), length=2))
+    door = Door(name="caption", way="vector", embedder=ClassIds(classes=4))
+    plain = tiny_pipeline()
+    model = replace(plain.model.config, doors=(door,)).build()
+    pipeline = Pipeline(model, plain.process, plain.codec, plain.sampler, plain.info, reads={"caption": reader})
+    folder = pipeline.save_pretrained(tmp_path / "model")
+    loaded = Pipeline.from_pretrained(folder)
+    assert loaded.reads == {"caption": reader}
+    said = [["red one", "one"], [None, "one"]]
+    for captions in said:
+        assert torch.equal(pipeline.sample(2, caption=captions), loaded.sample(2, caption=captions))
+    config = json.loads((folder / "config.json").read_text())
+    config["reads"] = {"caption": {"part": "codec/pixels"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(FrisketError, match="reads"):
+        Pipeline.from_pretrained(folder)
 
 
 def test_edits_are_saved_with_the_model(tmp_path):

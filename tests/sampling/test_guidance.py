@@ -10,7 +10,7 @@ from frisket.processes.known import Known
 from frisket.processes.masked import Masked
 from frisket.sampling.corrections import ImposeKnown
 from frisket.sampling.decoding.decoder import Ordered
-from frisket.sampling.guidance import Branch, Guidance, Skip, autoguidance, cfg
+from frisket.sampling.guidance import Branch, Chosen, Guidance, Skip, autoguidance, cfg, path_drop
 from frisket.sampling.sampler import Sampler
 from frisket.sampling.scales import Constant, Interval
 from frisket.sampling.solvers.euler import Euler
@@ -214,3 +214,45 @@ def test_configs():
         Guidance(others=(Branch(),))
     with pytest.raises(FrisketError, match="different"):
         Guidance(others=(Branch(name="conditional"),), scales=(Constant(),))
+
+
+def test_branches_choose_tokens_of_their_own_anew_at_every_call():
+    from frisket.models.plans.choose import Uniform
+    from frisket.models.tokens import Tags
+
+    model = Table()
+    model.tags = lambda x: Tags(n=8, extent=(8,))
+    strong = Branch(name="strong", keep=Chosen(spans={"route": Uniform(drop=0.25)}))
+    weak = Branch(name="weak", keep=Chosen(spans={"route": Uniform(drop=0.5)}))
+    guidance = Guidance(main=strong, others=(weak,), scales=(Constant(value=2.0),))
+    assert from_config(to_config(guidance)) == guidance
+    list(Sampler(steps=2, guidance=guidance).run(model, Gaussian(), shape=(4, 2), step=steps(3), cond=LABEL))
+    keeps = [(branch, keep["route"]) for _, branch, keep in model.calls]
+    assert [(b, k.shape) for b, k in keeps] == [("strong", (3, 6)), ("weak", (3, 4))] * 2
+    assert not torch.equal(keeps[0][1], keeps[2][1])
+    assert not torch.equal(keeps[1][1], keeps[3][1])
+    assert not torch.equal(keeps[0][1][:, :4], keeps[1][1])
+
+
+def test_tokens_of_a_model_that_does_not_describe_them_cannot_be_chosen():
+    from frisket.models.plans.choose import Uniform
+
+    branch = Branch(keep=Chosen(spans={"route": Uniform()}))
+    with pytest.raises(FrisketError, match="does not describe its tokens"):
+        one_move(Guidance(main=branch), Table(), LABEL)
+
+
+def test_path_drop_is_the_published_combination_and_its_branch_skips_the_span():
+    model = Table()
+    _, velocity = one_move(path_drop(3.0), model, LABEL)
+    _, conditional = one_move(cfg(1.0), Table(), LABEL)
+    _, guided = one_move(cfg(3.0), Table(), LABEL)
+    torch.testing.assert_close(velocity, guided)
+    assert not torch.allclose(velocity, conditional)
+    assert [branch for _, branch, _ in model.calls] == ["conditional", "shallow"]
+    assert model.calls[0][2] is None
+    assert model.calls[1][2]["middle"].shape == (3, 0)
+    plain = Table()
+    _, unguided = one_move(path_drop(1.0), plain, LABEL)
+    assert torch.equal(unguided, conditional)
+    assert len(plain.calls) == 1

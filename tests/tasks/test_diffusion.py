@@ -1,8 +1,12 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 from frisket.codecs.pixels import Pixels
+from frisket.codecs.readers import Reader
+from frisket.codecs.sentences import Sentences
 from frisket.core.condition import Output
 from frisket.core.config import from_config, to_config
 from frisket.core.errors import FrisketError
@@ -10,6 +14,9 @@ from frisket.core.step import Step
 from frisket.data.base import Info
 from frisket.data.digits import Digits
 from frisket.models.backbones.transformer import Transformer
+from frisket.models.plans.choose import All, Uniform
+from frisket.models.plans.routing import Routing
+from frisket.models.tokens import Tags
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.makers import Prefix
 from frisket.processes.masked import Masked
@@ -56,9 +63,9 @@ def at(n=6, start=0, index=3):
     return Step(seed=5, sample=torch.arange(start, start + n), index=index)
 
 
-def task_of(model, config=None, process=None, codec=None, **more):
+def task_of(model, config=None, process=None, codec=None):
     pipeline = Pipeline(model, process or Gaussian(), codec or Pixels(), Sampler(), INFO)
-    return (config or Diffusion()).build(pipeline, **more)
+    return (config or Diffusion()).build(pipeline)
 
 
 def test_the_loss_is_that_of_the_process_by_hand():
@@ -165,18 +172,16 @@ def test_masked_processes_train_by_the_same_task():
     assert torch.equal(task.model.given[0][0][~hidden], ids[~hidden])
 
 
-class Words:
-    """A codec of captions: their lengths."""
-
-    def encode(self, x, draw=None):
-        return torch.tensor([len(text) for text in x])
-
-
 def test_a_reader_makes_a_condition_from_another_part_of_the_batch():
-    model = Recorder(("length",))
-    task = task_of(model, readers={"length": ("caption", Words())})
-    task(rows(2, caption=["one", "three"]), at(2))
-    assert model.given[0][2].values["length"].tolist() == [3, 5]
+    model = Recorder(("said",))
+    codec = Sentences(words=("one", "three"), length=2)
+    pipeline = Pipeline(model, Gaussian(), Pixels(), Sampler(), INFO, reads={"said": Reader(codec=codec)})
+    Diffusion(drop=0.0).build(pipeline)(rows(2, caption=["one", "three one"]), at(2))
+    assert model.given[0][2].values["said"].tolist() == [[1, 0], [2, 1]]
+    with pytest.raises(FrisketError, match="reads no condition 'said'"):
+        Diffusion().build(
+            Pipeline(Recorder(), Gaussian(), Pixels(), Sampler(), INFO, reads={"said": Reader(codec=codec)})
+        )
 
 
 def test_missing_and_unread_conditions_are_named():
@@ -266,3 +271,35 @@ def test_the_config_is_a_value_and_refuses_bad_numbers():
                            ({"times": "late"}, "task.times")):  # fmt: skip
         with pytest.raises(FrisketError, match=field):
             Diffusion(**changes)
+
+
+class Spanned(Recorder):
+    """A recorder whose config has a token plan over 4 tokens."""
+
+    def __init__(self, plan):
+        super().__init__()
+        self.config, self.kept = SimpleNamespace(plan=plan), []
+
+    def tags(self, x):
+        return Tags(n=4, extent=(2, 2))
+
+    def forward(self, x_t, t=None, cond=None, keep=None):
+        self.kept.append(keep)
+        return super().forward(x_t, t, cond)
+
+
+def test_the_models_plan_says_who_passes_and_the_task_may_say_otherwise():
+    plan = Routing(low=1, high=-1)
+    model = Spanned(plan)
+    task_of(model).loss(rows(), at())
+    assert model.kept[0]["route"].shape == (6, 2)
+    assert torch.equal(model.kept[0]["route"], plan.draw(model.tags(None), at())["route"])
+    task_of(model, Diffusion(choose={"route": Uniform(drop=0.75)})).loss(rows(), at())
+    assert model.kept[1]["route"].shape == (6, 1)
+    task_of(model, Diffusion(choose={"route": All()})).loss(rows(), at())
+    assert model.kept[2] is None
+    task_of(model, Diffusion(choose={"blocks[0:1]": Uniform()})).loss(rows(), at())
+    assert set(model.kept[3]) == {"route", "blocks[0:1]"}
+    task_of(Spanned(None)).loss(rows(), at())
+    with pytest.raises(FrisketError, match="did you mean 'route'"):
+        task_of(model, Diffusion(choose={"rout": All()}))

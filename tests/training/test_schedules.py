@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frisket.core.errors import FrisketError
-from frisket.training.schedules import Constant, Cosine, WarmupStableDecay
+from frisket.training.schedules import Constant, Cosine, Stepped, WarmupStableDecay
 
 
 def test_warm_up_rises_in_equal_steps_and_is_never_zero():
@@ -47,3 +47,16 @@ def test_factors_stay_in_range_and_never_rise_after_the_warm_up(warmup, floor, d
 def test_bad_numbers_are_refused_by_name(cls, field, value):
     with pytest.raises(FrisketError, match=f"schedule.{field} = {value}"):
         cls(**{field: value})
+
+
+def test_stepped_falls_at_its_fractions_of_the_run():
+    stepped = Stepped(warmup=2, at=(0.5, 0.75), by=0.1)
+    assert [stepped.factor(s, 8) for s in (0, 1, 3)] == [0.5, 1.0, 1.0]
+    assert [stepped.factor(s, 8) for s in (4, 5)] == [pytest.approx(0.1)] * 2
+    assert [stepped.factor(s, 8) for s in (6, 7)] == [pytest.approx(0.01)] * 2
+
+
+@pytest.mark.parametrize(("field", "value"), [("warmup", -1), ("at", (1.5,)), ("by", 2.0)])
+def test_stepped_refuses_what_is_no_fraction(field, value):
+    with pytest.raises(FrisketError, match=f"schedule.{field}"):
+        Stepped(**{field: value})

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from frisket.cli.options import parse
-from frisket.cli.targets import label_of, load_on, read_exact, read_mask
+from frisket.cli.targets import load_on, read_exact, read_mask, said
 from frisket.core.errors import FrisketError, check
 from frisket.evaluation.pictures import save_picture
 
@@ -27,6 +27,8 @@ class Edit:
     """where to write the result"""
     label: Annotated[str | None, tyro.conf.arg(aliases=["--class"])] = None
     """class of the repainted image, by number or name; default: none (its null)"""
+    caption: str | None = None
+    """what the repainted image shows, in the words the model learnt; default: none (its null)"""
     steps: int | None = None
     """sampler steps; default: the model's own"""
     guidance: float | None = None
@@ -48,7 +50,7 @@ def main(argv: list[str]) -> int:
     c, h, w = pipeline.info.shape
     image = read_exact(options.image, c, (h, w))
     mask = read_mask(options.mask, (h, w))
-    asked: dict[str, Any] = {**dict.fromkeys(pipeline.in_turn(1)), **label_of(options.label)}
+    asked: dict[str, Any] = {**dict.fromkeys(pipeline.in_turn(1)), **said(options.label, options.caption)}
     edited = pipeline.edit(image, mask, seed=options.seed, steps=options.steps, guidance=options.guidance, **asked)
     save_picture(options.out, edited[0])
     print(f"wrote {options.out}: {int(mask.sum())} of {h * w} pixels repainted")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from frisket.cli.options import parse
-from frisket.cli.targets import label_of, load_on
+from frisket.cli.targets import load_on, said
 from frisket.core.errors import FrisketError, check
 from frisket.core.files import atomic_file, save_tensors
 from frisket.data.base import Info
@@ -30,6 +30,8 @@ class Sample:
     """how many"""
     label: Annotated[str | None, tyro.conf.arg(aliases=["--class"])] = None
     """class to sample, by number or name; default: the classes in turn"""
+    caption: str | None = None
+    """what to draw, in the words the model learnt; default: none (its null)"""
     steps: int | None = None
     """sampler steps; default: the model's own"""
     guidance: float | None = None
@@ -59,9 +61,9 @@ def main(argv: list[str]) -> int:
     if out.endswith(".npz"):
         _to_npz(pipeline, options, Path(out))
     else:
-        labels: dict[str, Any] = label_of(options.label) or pipeline.in_turn(options.n)
+        asked: dict[str, Any] = pipeline.in_turn(options.n) | said(options.label, options.caption)
         samples = pipeline.sample(
-            options.n, seed=options.seed, steps=options.steps, guidance=options.guidance, batch=options.batch, **labels
+            options.n, seed=options.seed, steps=options.steps, guidance=options.guidance, batch=options.batch, **asked
         )
         _write(out, samples)
     print(f"wrote {out}: {options.n} samples")
@@ -89,13 +91,14 @@ def _to_npz(pipeline: Pipeline, options: Sample, out: Path) -> None:
     """Make the parts beside `out`, where a run that was cut off goes on, and put the whole at `out`."""
     from frisket.sampling.shards import Job, generate
 
-    label = label_of(options.label)
-    turn: dict[str, Any] = label or pipeline.in_turn(1)
+    told = said(options.label, options.caption)
+    turn: dict[str, Any] = pipeline.in_turn(1) | told
     pipeline.sample(1, seed=options.seed, steps=1, guidance=options.guidance, **turn)  # refuses before the work starts
+    drawn = "label" in turn and "label" not in told
     job = Job(
         source=str(model_of(options.checkpoint)), n=options.n, seed=options.seed, batch=options.batch,
-        labels="none" if label or not pipeline.info.classes else "balanced", steps=options.steps,
-        guidance=options.guidance, conditions=dict(label),
+        labels="balanced" if drawn else "none", steps=options.steps, guidance=options.guidance,
+        conditions={name: value for name, value in turn.items() if name in told or value is None},
     )  # fmt: skip
     parts = out.with_name(f"{out.name}.parts")
     done = generate(job, parts, procs=options.procs, device=pipeline.device.type)

@@ -35,6 +35,11 @@ def label_of(text: str | None) -> dict[str, int | str]:
     return {"label": int(text) if text.lstrip("-").isdecimal() else text}
 
 
+def said(label: str | None, caption: str | None) -> dict[str, int | str]:
+    """The conditions that `--class` and `--caption` ask for; what is not said is left out."""
+    return label_of(label) | ({} if caption is None else {"caption": caption})
+
+
 def load_experiment(target: str) -> Experiment | None:
     """The experiment stored in a run folder, or None where `target` is a bare model."""
     from frisket.core.config import from_config

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Protocol
 
 from frisket.core.errors import FrisketError, unknown
+from frisket.core.registry import lookup, names
 from frisket.core.step import Step, current_step
 
 Handler = Callable[[Callable[..., Any], tuple[Any, ...], Step], Any]
@@ -95,25 +96,43 @@ def _inside(number: int, bracket: re.Match[str], count: int) -> bool:
     return number in range(*slice(int(low) if low else None, int(high) if high else None).indices(count))
 
 
+def sited(model: Any) -> Sited:
+    """`model` itself if it lists sites, else what a registered reader of foreign models ("sited/...") makes of it.
+
+    Raises `FrisketError` if no reader knows it.
+    """
+    if hasattr(model, "sites"):
+        return model
+    for name in names("sited"):
+        found = lookup(name)().read(model)
+        if found is not None:
+            return found
+    raise FrisketError(
+        f"{type(model).__name__} lists no sites; tell where its blocks are with "
+        f"frisket.interop.layouts.describe({type(model).__name__!r}, Layout(...))"
+    )
+
+
 @contextmanager
-def install(model: Sited, handlers: Mapping[str, Handler]) -> Iterator[Sited]:
+def install(model: Any, handlers: Mapping[str, Handler]) -> Iterator[Any]:
     """Put `handlers` (site pattern -> handler) on `model` while the block runs; on exit nothing of them is left.
 
-    Installing inside an installed block nests: what was there stays outermost.
-    Raises `FrisketError` on a pattern that names no site.
+    Installing inside an installed block nests: what was there stays outermost. A foreign model is read by `sited`; its
+    sites exist only meanwhile. Raises `FrisketError` on a pattern that names no site and on a model without sites.
     """
-    if not hasattr(model, "sites"):
-        raise FrisketError(f"{type(model).__name__} lists no sites; describe its blocks through frisket.interop first")
-    before = model.__dict__.get(ATTRIBUTE)
+    holder: Any = sited(model)
+    before = holder.__dict__.get(ATTRIBUTE)
     chains: dict[str, list[Handler]] = {site: list(chain) for site, chain in (before or {}).items()}
+    sites = holder.sites() if handlers else []
     for pattern, handler in handlers.items():
-        for site in match(pattern, model.sites()):
+        for site in match(pattern, sites):
             chains.setdefault(site, []).append(handler)
-    model.__dict__[ATTRIBUTE] = chains
+    holder.__dict__[ATTRIBUTE] = chains
     try:
-        yield model
+        with getattr(holder, "hooked", nullcontext)():
+            yield model
     finally:
         if before is None:
-            del model.__dict__[ATTRIBUTE]
+            del holder.__dict__[ATTRIBUTE]
         else:
-            model.__dict__[ATTRIBUTE] = before
+            holder.__dict__[ATTRIBUTE] = before

@@ -88,9 +88,26 @@ def use_step(step: Step) -> Iterator[Step]:
         _current.reset(token)
 
 
+def find_step() -> Step | None:
+    """The step in force, if any."""
+    return _current.get()
+
+
+@contextmanager
+def use_rows(rows: Tensor | None) -> Iterator[None]:
+    """Reduce the step in force, if any, to some of its rows (an index tensor; None: all of them), for the part of a
+    call that only they take part in."""
+    step = _current.get()
+    if step is None or rows is None:
+        yield
+        return
+    with use_step(step.rows(rows.to(step.sample.device))):
+        yield
+
+
 def current_step() -> Step:
     """The step in force. Raises `FrisketError` when there is none: randomness without a step would not come back."""
-    step = _current.get()
+    step = find_step()
     if step is None:
         raise FrisketError("no Step is in force; call the model inside `with use_step(step):`")
     return step

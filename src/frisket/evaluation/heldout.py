@@ -23,6 +23,7 @@ from frisket.core.step import Step, use_step
 from frisket.data.base import Batch, Source
 from frisket.evaluation.intervals import Interval, bootstrap_mean
 from frisket.processes.base import Process
+from frisket.sampling.encoded import encoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ def _losses(
 ) -> Float[np.ndarray, "b k"]:  # fmt: skip
     x0 = codec.encode(_moved(batch["x"], device))
     valid = batch["valid"].to(device) if "valid" in batch else None
-    cond = condition(batch, conditions, device)
+    cond = encoded(condition(batch, conditions, device), model, codec)
     columns = []
     for index, time in enumerate(grid):
         step = Step(seed=seed, sample=ids.to(device), index=index, total=len(grid), run="heldout")

@@ -143,7 +143,7 @@ def work_on(place: Path) -> None:
     import time
 
     from frisket.experiments.measures import take
-    from frisket.experiments.phases import flops_before, make
+    from frisket.experiments.phases import flops_before, given, make
     from frisket.experiments.system import train
     from frisket.models.count import count_parameters
 
@@ -158,7 +158,8 @@ def work_on(place: Path) -> None:
     made, start = place.parent.parent / "made", time.monotonic()
     pipeline = train(arm, place / "run", quiet=True, made=made)
     trained = time.monotonic() - start
-    measures = take(pipeline, arm.data, job["measures"], n=arm.n_samples)
+    begun = given(replace(arm, needs={}).fit(), made, lambda phase, at: train(phase, at, quiet=True, made=made)).start
+    measures = take(pipeline, arm.data, job["measures"], n=arm.n_samples, start=begun)
     cost = {
         **({} if arm.training is None else _training_cost(arm, arm.training)),
         "train_flops": train_flops(arm),

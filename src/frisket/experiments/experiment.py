@@ -6,11 +6,13 @@ An experiment is one phase: it trains, fits or changes one thing. What it begins
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from frisket.codecs.base import CodecConfig
 from frisket.codecs.pixels import Pixels
+from frisket.codecs.readers import BuiltReader, Reader
 from frisket.core.errors import FrisketError
 from frisket.core.registry import register
 from frisket.data.base import Data, Info
@@ -57,7 +59,10 @@ class Experiment:
     `sampler` are the start's where None here (a model given takes the start's weights by name). needs: further
     pipelines that the task and the preparations read, by name; "codec" supplies the trained codec. prepare: what is
     done to the pipeline before training. training: None trains nothing. looks: what the report shows; () is what fits
-    the kind of data. Without a start, a process or sampler that is None is absent (a task that is no diffusion)."""
+    the kind of data. Without a start, a process or sampler that is None is absent (a task that is no diffusion).
+    reads: conditions that are not raw in the data (captions), by the names of the model's doors: what the data call
+    them and the codec that encodes them; the start's where it is empty. A set's classes get a door by themselves only
+    where nothing is read."""
 
     name: str
     data: Data
@@ -67,6 +72,7 @@ class Experiment:
     task: TaskConfig = field(default_factory=Diffusion)
     training: Trainer | None = None
     sampler: Sampler | None = None
+    reads: dict[str, Reader] = field(default_factory=dict)
     start: Experiment | None = None
     needs: dict[str, Experiment] = field(default_factory=dict)
     prepare: tuple[Preparation, ...] = ()
@@ -87,25 +93,47 @@ class Experiment:
         codec = self._codec(first, source)
         process = self.process or (first.process if first else None)
         sampler = self.sampler or (first.sampler if first else None)
+        held = self.reads or (first.reads if first else {})
+        reads = {name: reader.fit(source) for name, reader in held.items()}
         if self.model is None:
             model = first.model if first else None
-            return replace(self, codec=codec, process=process, sampler=sampler, model=model)
+            return replace(self, codec=codec, process=process, sampler=sampler, model=model, reads=reads)
         spec = codec.build().spec(source.info)
         fits = getattr(process, "fit", None)
         process = process if fits is None else fits(spec.vocabulary)
         channels = spec.vocabulary if spec.vocabulary is not None else spec.shape[0]
         out = channels if process is None else process.outputs(channels)
-        model = self.model.fit(spec, out, classes_of(source.info))
+        model = self.model.fit(spec, out, classes_of(source.info) if self._counts(reads) else {})
+        model = fit_doors(model, {name: reader.build(source.info) for name, reader in reads.items()})
         if sampler is not None and not getattr(model, "doors", ()):
             nothing = any(branch.absent for branch in sampler.guidance.others)
             sampler = replace(sampler, guidance=Guidance()) if nothing else sampler  # nothing to leave out
-        return replace(self, codec=codec, model=model, process=process, sampler=sampler)
+        return replace(self, codec=codec, model=model, process=process, sampler=sampler, reads=reads)
+
+    def _counts(self, reads: Mapping[str, Reader]) -> bool:
+        """Whether the model is to be told the set's classes."""
+        return not reads or any(door.name == "label" for door in getattr(self.model, "doors", ()))
 
     def _codec(self, first: Experiment | None, source: Any) -> CodecConfig:
         if self.codec is not None:
             return self.codec.fit(source)
         given = self.needs["codec"].fit() if "codec" in self.needs else first
         return given.codec if given is not None and given.codec is not None else Pixels().fit(source)
+
+
+def fit_doors(model: Any, readers: Mapping[str, BuiltReader]) -> Any:
+    """A copy of the model's config whose doors know the vocabulary and length of what their readers give. Raises
+    `FrisketError` on a reader without a door."""
+    doors = {door.name: door for door in getattr(model, "doors", ())}
+    for name, reader in readers.items():
+        if name not in doors:
+            raise FrisketError(
+                f"reads names {name!r}, but the model has no such door (it has: {', '.join(doors) or 'none'})"
+            )
+        fits = getattr(doors[name].embedder, "fit", None)
+        if fits is not None:
+            doors[name] = replace(doors[name], embedder=fits(reader.spec, reader.pad))
+    return replace(model, doors=tuple(doors.values())) if readers else model
 
 
 def seeded(experiment: Experiment, seed: int) -> Experiment:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from frisket.codecs.readers import ReadSource
 from frisket.core.condition import Condition
 from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.registry import names
@@ -17,8 +18,9 @@ from frisket.evaluation.evaluate import evaluate, measure_named
 from frisket.evaluation.features.pixels import PixelFeatures
 from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
-from frisket.evaluation.scores.base import score_measures, score_of
+from frisket.evaluation.scores.base import PairedScore, score_measures, score_of
 from frisket.experiments.experiment import Experiment
+from frisket.sampling.conditions import class_counts
 from frisket.sampling.pipeline import Pipeline
 
 OWN = ("loss", "bits")
@@ -39,7 +41,10 @@ def check_measurable(experiment: Experiment, wanted: Sequence[str]) -> None:
     check_measures(wanted)
     info = experiment.data.open("test").info
     for name in wanted:
-        if score_of(name) is not None:
+        score = score_of(name)
+        if score is not None:
+            paired = hasattr(score, "beside") and experiment.start is None
+            check(not paired, f"measure {name!r} of {experiment.name}", "no start", "compared with a start")
             continue
         if name == "loss" and experiment.process is None:
             raise FrisketError(f"measure 'loss' needs a process; {experiment.name} has none")
@@ -51,14 +56,22 @@ def check_measurable(experiment: Experiment, wanted: Sequence[str]) -> None:
             check(scorable(info), "items of the test split", info.size, f"at least {LEAST} to score samples against")
 
 
-def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500, seed: int = 0) -> dict[str, float]:
+def take(
+    pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500, seed: int = 0, start: Pipeline | None = None
+) -> dict[str, float]:
     """Every measure of `wanted` on the test split. loss: held-out process loss on a fixed grid of (t, noise) of up to
     `n` items; bits: the bound in bits an element; what scores give; the rest: of `n` samples. Evaluation noise depends
-    on `seed` only."""
+    on `seed` only. start: what the pipeline was made of, for scores that compare with it."""
     check_measures(wanted)
     out: dict[str, float] = {}
     for score in {cls: None for name in wanted if (cls := score_of(name)) is not None}:
-        out |= score().take(pipeline, data, n, seed)
+        one = score()
+        if not isinstance(one, PairedScore):
+            out |= one.take(pipeline, data, n, seed)
+        elif start is None:
+            raise FrisketError(f"measure {', '.join(one.gives)} compares with a start, and there is none")
+        else:
+            out |= one.beside(pipeline, start, data, n, seed)
     if "loss" in wanted:
         out["loss"] = held_out(pipeline, data, n, seed).mean.value
     if "bits" in wanted:
@@ -72,7 +85,7 @@ def take(pipeline: Pipeline, data: Data, wanted: Sequence[str], *, n: int = 500,
 
 def held_out(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> HeldoutLoss:
     """The pipeline's loss on up to n test items, on a fixed grid of (t, noise)."""
-    source = indexed(data)
+    source = ReadSource(indexed(data), pipeline.readers)
     most = min(n, source.info.size or n)
     return heldout_loss(
         pipeline.model, pipeline.process, pipeline.coder, source, n=most, seed=seed, device=str(pipeline.device)
@@ -81,7 +94,7 @@ def held_out(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> HeldoutLo
 
 def bound(pipeline: Pipeline, data: Data, n: int, seed: int = 0) -> dict[str, Any]:
     """The process's own bound on up to n test items, beside what symbol frequencies reach."""
-    source, train = indexed(data), data.open("train")
+    source, train = ReadSource(indexed(data), pipeline.readers), data.open("train")
     return likelihood(
         pipeline.model, pipeline.process, pipeline.coder, source, n=min(n, source.info.size or n), seed=seed,
         train=train if hasattr(train, "batch") else None,  # type: ignore[arg-type]
@@ -103,6 +116,7 @@ def score_samples(
 
     def generate(step: Step, cond: Condition | None) -> Tensor:
         values: dict[str, Any] = {} if cond is None else dict(cond.values)
+        values |= read_conditions(pipeline, data, step.sample)
         return pipeline.sample(len(step.sample), seed=step.seed, first=int(step.sample[0]), **values)
 
     info = data.open("test").info
@@ -110,9 +124,19 @@ def score_samples(
     classes = len(info.classes)
     wanted = measures or (None if classes >= 2 else OF_PIXELS)
     chosen = None if wanted is None else [measure_named(name) for name in wanted]
-    label = next(iter(pipeline.in_turn(1)), None) if classes else None
+    label = next(iter(class_counts(pipeline.model, pipeline.info)), None) if classes else None
     features = None if classes >= 2 else PixelFeatures()  # without classes there is nothing to train a classifier on
     return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=label, features=features)
+
+
+def read_conditions(pipeline: Pipeline, data: Data, ids: Tensor) -> dict[str, Tensor]:
+    """What the pipeline's readers make of the test items `ids` (taken in turn): the conditions of samples that are made
+    in these items' place."""
+    if not pipeline.readers:
+        return {}
+    source = indexed(data)
+    batch = source.batch(ids.cpu() % (source.info.size or len(ids) + int(ids.max()) + 1))
+    return {name: reader.of_batch(batch) for name, reader in pipeline.readers.items()}
 
 
 def indexed(data: Data) -> Source:

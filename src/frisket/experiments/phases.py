@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -82,7 +83,10 @@ def make(phase: Experiment, made: Path, train: Callable[[Experiment, Path], Pipe
 
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
-    """One process at a time makes a phase; the others wait and read it."""
+    """One process at a time makes a phase; the others wait and read it. Processes of one torchrun make it together."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        yield
+        return
     place.parent.mkdir(parents=True, exist_ok=True)
     with (place.parent / f"{place.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

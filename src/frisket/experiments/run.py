@@ -18,7 +18,7 @@ from frisket.experiments.measures import held_out
 from frisket.experiments.paper import Paper, bibliography
 from frisket.experiments.phases import inner
 from frisket.experiments.showcase import show
-from frisket.experiments.system import train
+from frisket.experiments.system import FIRST, train
 from frisket.models.count import count_parameters
 from frisket.sampling.pipeline import Pipeline
 
@@ -37,6 +37,8 @@ def run(
     say(f"{experiment.name}: training in {folder}")
     pipeline = train(experiment, folder, resume=resume, max_time=max_time)
     trained = time.monotonic()
+    if not FIRST:
+        return folder / "report.html"  # the first process writes it
     say("sampling, editing, evaluating")
     sections, results = look(experiment, pipeline, folder)
     timings = {"training": trained - began, "sampling and evaluation": time.monotonic() - trained}

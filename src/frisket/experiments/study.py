@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from frisket.core.config import digest
 from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.files import write_json
 from frisket.evaluation.compare import Comparison, compare
@@ -70,13 +71,18 @@ def check_study(study: Study) -> None:
             raise unknown("measure", expect.measure, study.measures)
 
 
+def _said(value: Any) -> str:
+    """A change in words; a phase by its name and digest, for its config fills pages."""
+    return f"{value.name}-{digest(value)}" if isinstance(value, Experiment) else str(value)
+
+
 def effect_record(study: Study, outcome: Outcome) -> dict[str, Any]:
     """The study as plain data for `results/NAME.json`."""
     arms: dict[str, Any] = {}
     for name in study.arms:
         own = [r for r in outcome.results if r.arm == name]
         arms[name] = {
-            "changes": {k: str(v) for k, v in study.arms[name].items()},
+            "changes": {k: _said(v) for k, v in study.arms[name].items()},
             "cost": {k: v for k, v in own[0].cost.items() if k != "train_seconds"},
             "measures": table(own, [name], study.measures)[name],
         }

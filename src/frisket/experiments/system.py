@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,29 @@ def begin(experiment: Experiment, given: Given, source: Source | Stream) -> Pipe
     else:
         model = first.model
     codec: Any = experiment.codec
-    pipeline = Pipeline(model, experiment.process, codec, experiment.sampler, source.info)  # type: ignore[arg-type]
+    pipeline = Pipeline(
+        model, experiment.process, codec, experiment.sampler, source.info, reads=experiment.reads,  # type: ignore[arg-type]
+        stages=None if first is None else first.stages,
+    )  # fmt: skip
     learnt = given.needs.get("codec", first)
     if isinstance(pipeline.coder, nn.Module) and learnt is not None and learnt.codec == codec:
         pipeline.coder = learnt.coder
+    for reader in pipeline.readers.values():
+        reader.codec = (
+            trained_codec(reader.config.codec, [*([first] if first else []), *given.needs.values()]) or reader.codec
+        )
     return pipeline
+
+
+def trained_codec(config: Any, pipelines: Sequence[Pipeline]) -> Any:
+    """The built codec with weights of the first pipeline that has one of this config, for its states or for what it
+    reads; None where there is none."""
+    for pipeline in pipelines:
+        held = [(pipeline.codec, pipeline.coder), *((r.config.codec, r.codec) for r in pipeline.readers.values())]
+        for other, built in held:
+            if other == config and isinstance(built, nn.Module):
+                return built
+    return None
 
 
 def take_weights(model: nn.Module, other: nn.Module) -> None:

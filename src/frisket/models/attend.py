@@ -72,6 +72,8 @@ def _sdpa(
     q: Tensor, k: Tensor, v: Tensor, q_tags: Tags, k_tags: Tags, mask: AttentionMask, bias: Tensor | None
 ) -> Tensor:
     bias = None if bias is None else bias.to(q.dtype)
+    if bias is not None and bias.ndim == 3:
+        bias = bias.unsqueeze(0)  # with fewer axes another, slower kernel is chosen
     if isinstance(mask, All) and k_tags.valid is None:
         return scaled_dot_product_attention(q, k, v, attn_mask=bias)
     low = lower(mask, q_tags, k_tags, len(q), q.device)
@@ -146,6 +148,8 @@ def _evaluate(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, queries: 
 
 def _lower(mask: AttentionMask, q_tags: Tags, k_tags: Tags, b: int, device: torch.device) -> Lowered:
     allowed = _evaluate(mask, q_tags, k_tags, b, torch.arange(q_tags.n, device=device)).unsqueeze(1)
+    if allowed.is_meta:  # only counted: what it holds is not known, and every kernel costs the same
+        return Lowered(allowed)
     if bool(allowed.all()):
         return Lowered(None)
     empty = ~allowed.any(-1, keepdim=True)

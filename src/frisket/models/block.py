@@ -110,7 +110,7 @@ class BlockModule(nn.Module):
             uses = config.uses if numbers is not None else ()
             shift, scale, gate = (next(given) if use in uses else None for use in ALL_USES)
             place = at.inside(site, config.name)
-            call = BranchCall(side, at, at.inside(place, "attend"), positions)
+            call = BranchCall(side, at, at.inside(place, "attend"), positions, at.inside(place, "hidden"))
             out = at(place, partial(branch, call, shift, scale), tokens)
             if config.dropout and self.training:
                 out = drop(out, config.dropout, f"{site}.{config.name}")
@@ -124,6 +124,8 @@ class BlockModule(nn.Module):
             out.append(f"{site}.{name}")
             if hasattr(branch.mixer, "attends"):
                 out.append(f"{site}.{name}.attend")
+            if hasattr(branch.mixer, "hides"):
+                out.append(f"{site}.{name}.hidden")
         return out
 
 

@@ -7,7 +7,10 @@ for each.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
+from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,24 +25,46 @@ def count_parameters(model: nn.Module, trained_only: bool = False) -> int:
 
 
 def count_macs(
-    model: nn.Module, shape: tuple[int, ...], cond: Mapping[str, Tensor] | None = None, dtype: torch.dtype | None = None
-) -> int:
+    model: nn.Module, shape: tuple[int, ...], cond: Mapping[str, Tensor] | None = None,
+    dtype: torch.dtype | None = None, kept: Mapping[str, int] | None = None,
+) -> int:  # fmt: skip
     """Multiply-accumulates of one forward pass for one state of `shape` (batch left out), of matrix products only.
 
-    Runs on a meta copy, so the model may have any size. `cond`: example values, one row each; a model that reads class
-    ids only needs none. dtype: of the state; float32, or int64 for a network that reads ids.
+    Runs on a meta copy, so the model may have any size. `cond`: example values, one row each; class ids, ids whose
+    embedder states its `shape` and references like the state need none. dtype: of the state; float32, or int64 for a
+    network that reads ids. kept: how many tokens pass through a span, by its name; all where it is not named.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
     ghost = copy.deepcopy(model).to("meta")
     reads_ids = isinstance(getattr(getattr(model, "input", None), "table", None), nn.Embedding)
     x = torch.empty((1, *shape), dtype=dtype or (torch.int64 if reads_ids else torch.float32), device="meta")
-    values = {name: torch.zeros(1, dtype=torch.int64) for name in getattr(getattr(model, "doors", None), "ways", {})}
-    values |= dict(cond or {})
+    encoded = getattr(getattr(model, "doors", None), "encoded", ())
+    values = _examples(model) | {name: torch.zeros((1, *shape), dtype=x.dtype) for name in encoded} | dict(cond or {})
     given = Condition({name: value.to("meta") for name, value in values.items()})
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        ghost(x, torch.empty(1, device="meta"), given if values else None)
+        keep = {name: torch.empty(1, m, dtype=torch.int64, device="meta") for name, m in (kept or {}).items()}
+        ghost(x, torch.empty(1, device="meta"), given if values else None, **({"keep": keep} if keep else {}))
     return counter.get_total_flops() // 2
+
+
+def _examples(model: nn.Module) -> dict[str, Tensor]:
+    """Ids 0 for every condition that the model reads, in the shape of one value."""
+    shapes = {d.name: getattr(d.embedder, "shape", ()) for d in getattr(getattr(model, "config", None), "doors", ())}
+    names = getattr(getattr(model, "doors", None), "ways", {})
+    return {name: torch.zeros(1, *shapes.get(name, ()), dtype=torch.int64) for name in names}
+
+
+def count_macs_chosen(model: nn.Module, shape: tuple[int, ...], chooses: Mapping[str, Any]) -> float:
+    """Multiply-accumulates of one forward pass in the mean over who passes through each span (`choose/...`)."""
+    if not chooses:
+        return count_macs(model, shape)
+    tags = model.tags(torch.empty((1, *shape)))  # type: ignore[operator]
+    total = 0.0
+    for case in product(*(choose.counts(tags) for choose in chooses.values())):
+        chance = math.prod(p for p, _ in case)
+        total += chance * count_macs(model, shape, kept={n: m for n, (_, m) in zip(chooses, case, strict=True)})
+    return total
 
 
 def parameters_of_size(config: BackboneConfig) -> int:

@@ -57,13 +57,31 @@ class Doors(nn.Module):
         self.embedders = nn.ModuleDict(
             {door.name: door.embedder.build(condition if door.way == "vector" else width) for door in doors}
         )
+        self.optional: set[str] = set()
+        self.encoded: set[str] = set()
+        self.times: dict[str, float] = {}
+
+    def add(self, name: str, way: Way, embedder: nn.Module, *, optional: bool, time: float | None = None) -> None:
+        """One more door, of a built embedder, for values that are data: the codec that makes states encodes them first.
+
+        optional: a call may leave the condition out, and nothing comes in then. time: the network's own time at which
+        its tokens are modulated; None: that of the state's first token. Raises `FrisketError` if the name is taken.
+        """
+        check(name not in self.ways, "condition", name, f"none of {', '.join(self.ways)}")
+        self.ways[name], self.embedders[name] = way, embedder
+        self.encoded.add(name)
+        if optional:
+            self.optional.add(name)
+        if time is not None:
+            self.times[name] = time
 
     def check(self, cond: Condition | None) -> None:
-        """Raise `FrisketError` unless the names given are exactly those that are read."""
+        """Raise `FrisketError` unless the names given are exactly those that are read, optional ones or not."""
         given = set(cond.values) if cond is not None else set()
-        if given != set(self.ways):
-            parts = [f"no door reads {', '.join(sorted(given - set(self.ways)))}"] if given - set(self.ways) else []
-            parts += [f"missing: {', '.join(sorted(set(self.ways) - given))}"] if set(self.ways) - given else []
+        more, missing = given - set(self.ways), set(self.ways) - given - self.optional
+        if more or missing:
+            parts = [f"no door reads {', '.join(sorted(more))}"] if more else []
+            parts += [f"missing: {', '.join(sorted(missing))}"] if missing else []
             raise FrisketError(
                 f"conditions: {'; '.join(parts)} (this model reads: {', '.join(sorted(self.ways)) or 'none'})"
             )
@@ -73,7 +91,11 @@ class Doors(nn.Module):
         if cond is None:
             return {}
         return {name: self.embedders[name](cond.values[name], cond.drop.get(name))
-                for name, taken in self.ways.items() if taken == way}  # fmt: skip
+                for name, taken in self.ways.items() if taken == way and name not in self.left_out(cond)}  # fmt: skip
+
+    def left_out(self, cond: Condition) -> set[str]:
+        """Optional names that a call does not give."""
+        return self.optional - set(cond.values)
 
     def vector(self, cond: Condition | None) -> Float[Tensor, "b w"] | None:
         """The sum of all vectors, or None."""

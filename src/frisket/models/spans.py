@@ -1,58 +1,86 @@
 """Runs of blocks as sites: `blocks[i:j]` is a position in the call like any other.
 
+A backbone may itself stand around runs (a token plan's spans); a handler on the same run is the outer one.
 Shapes: none of its own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Generic, TypeVar
 
 from frisket.core.errors import FrisketError
 from frisket.core.sites import Dispatch
 
 T = TypeVar("T")
 One = Callable[[int, T], T]
+Run = tuple[int, int]
+Around = Callable[[Callable[[T], T], T], T]
 SPAN = re.compile(r"blocks\[(\d+):(\d+)\]")
 
 
-def span_sites(depth: int) -> list[str]:
-    """Every run of one or more blocks."""
-    return [f"blocks[{i}:{j}]" for i in range(depth) for j in range(i + 1, depth + 1)]
+def span_sites(depth: int, fixed: Iterable[Run] = ()) -> list[str]:
+    """Every run of one or more blocks that crosses none of the `fixed` ones."""
+    fixed = tuple(fixed)
+    runs = [(i, j) for i in range(depth) for j in range(i + 1, depth + 1)]
+    return [f"blocks[{i}:{j}]" for i, j in runs if not any(crossing((i, j), other) for other in fixed)]
 
 
-def run_spans(one: One[T], low: int, high: int, value: T, at: Dispatch) -> T:
-    """Call `one(i, value)` for i in [low, high), each run that a handler stands on through its site.
+def crossing(one: Run, other: Run) -> bool:
+    """Whether two runs share blocks without one holding the other."""
+    (a, b), (c, d) = sorted((one, other))
+    return a < c < b < d
 
-    Raises `FrisketError` if two runs with handlers overlap without one holding the other.
+
+def run_of(name: str) -> Run | None:
+    """The run (i, j) that a site `blocks[i:j]` names, None for any other name."""
+    found = SPAN.fullmatch(name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def run_spans(
+    one: One[T], low: int, high: int, value: T, at: Dispatch, around: Mapping[Run, Around[T]] | None = None
+) -> T:
+    """Call `one(i, value)` for i in [low, high), each run that a handler stands on through its site, and each run of
+    `around` as `around[run](call, value)`.
+
+    Raises `FrisketError` if two such runs overlap without one holding the other.
     """
-    spans = _spans(at.handlers) if at.handlers else []
-    for a, b in spans:
-        for c, d in spans:
-            if a < c < b < d:
-                raise FrisketError(f"handlers on blocks[{a}:{b}] and blocks[{c}:{d}] overlap; one must hold the other")
-    return _run(one, low, high, value, at, [s for s in spans if low <= s[0] and s[1] <= high])
+    around = around or {}
+    runs = {run for name in at.handlers if (run := run_of(name))} | set(around)
+    ordered = sorted(runs, key=lambda run: (run[0], -run[1]))
+    for k, run in enumerate(ordered):
+        for other in ordered[k + 1 :]:
+            if crossing(run, other):
+                raise FrisketError(
+                    f"handlers or spans on blocks[{run[0]}:{run[1]}] and blocks[{other[0]}:{other[1]}] overlap; "
+                    "one must hold the other"
+                )
+    walk = _Walk(one, at, around)
+    return walk.run(low, high, [run for run in ordered if low <= run[0] and run[1] <= high], value)
 
 
-def _run(one: One[T], low: int, high: int, value: T, at: Dispatch, spans: list[tuple[int, int]]) -> T:
-    i = low
-    while i < high:
-        outer = next((s for s in spans if s[0] == i), None)  # the longest that starts here
-        if outer is None:
-            value, i = one(i, value), i + 1
-            continue
-        inner = [s for s in spans if s != outer and outer[0] <= s[0] and s[1] <= outer[1]]
-        value = at(f"blocks[{outer[0]}:{outer[1]}]", partial(_inside, one, outer, at, inner), value)
-        i = outer[1]
-    return value
+@dataclass(frozen=True)
+class _Walk(Generic[T]):
+    one: One[T]
+    at: Dispatch
+    around: Mapping[Run, Around[T]]
 
+    def run(self, low: int, high: int, runs: list[Run], value: T) -> T:
+        i = low
+        while i < high:
+            outer = next((run for run in runs if run[0] == i), None)  # the longest that starts here
+            if outer is None:
+                value, i = self.one(i, value), i + 1
+                continue
+            inner = [run for run in runs if run != outer and outer[0] <= run[0] and run[1] <= outer[1]]
+            value = self.at(f"blocks[{outer[0]}:{outer[1]}]", partial(self._inside, outer, inner), value)
+            i = outer[1]
+        return value
 
-def _inside(one: One[T], span: tuple[int, int], at: Dispatch, inner: list[tuple[int, int]], value: T) -> T:
-    return _run(one, span[0], span[1], value, at, inner)
-
-
-def _spans(handlers: Any) -> list[tuple[int, int]]:
-    found = [(int(m[1]), int(m[2])) for m in map(SPAN.fullmatch, handlers) if m]
-    return sorted(found, key=lambda s: (s[0], -s[1]))
+    def _inside(self, run: Run, inner: list[Run], value: T) -> T:
+        call = partial(self.run, *run, inner)
+        return self.around[run](call, value) if run in self.around else call(value)

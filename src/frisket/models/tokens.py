@@ -83,6 +83,11 @@ class Tags:
         taken = {name: gather(self.batched(name, b, ids.device), ids) for name in names}
         return self.change(n=m, extent=None, extra={k: gather(v, ids) for k, v in self.extra.items()}, **taken)
 
+    def rows(self, rows: Int[Tensor, "r"]) -> Tags:
+        """The tags of some rows; what all rows share stays shared."""
+        own = {name: v[rows] for name, v in self.items().items() if v.ndim == (3 if name == "coords" else 2)}
+        return self.change(extra={k: v[rows] for k, v in self.extra.items()}, **own)
+
     def narrow(self, count: int) -> Tags:
         """The tags of the first `count` tokens."""
         axis = {name: (v[..., :count, :] if name == "coords" else v[..., :count]) for name, v in self.items().items()}
@@ -120,6 +125,10 @@ class Tokens:
     def take(self, ids: Int[Tensor, "b m"]) -> Tokens:
         """The tokens `ids` of each row, in that order, with all their tags."""
         return Tokens(gather(self.h, ids), self.tags.take(ids))
+
+    def rows(self, rows: Int[Tensor, "r"]) -> Tokens:
+        """Some of the rows, with their tags."""
+        return Tokens(self.h[rows], self.tags.rows(rows))
 
     def put(self, ids: Int[Tensor, "b m"], part: Tokens | Tensor) -> Tokens:
         """These tokens with the features of the tokens `ids` replaced by those of `part`; tags stay."""

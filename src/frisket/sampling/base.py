@@ -15,6 +15,7 @@ from torch import Tensor
 
 from frisket.core.errors import check
 from frisket.core.random import hash_text
+from frisket.core.sites import Handler
 from frisket.core.step import Step
 from frisket.processes.base import Estimate, Process
 from frisket.processes.known import Known
@@ -25,7 +26,8 @@ class Snapshot:
     """The state after move `index` of `total`: x (b, *s) at time t, and the last estimate (None when the move made no
     forward; of the evaluated rows only when those were fewer than b). index 0 is the start itself. rows: how many rows
     went through each model so far, by its name ("" is the one being sampled), every branch counted; times
-    `count_macs(model.config)` that is the cost."""
+    `count_macs(model.config)` that is the cost of a run without caches. reports: what the sampler's caches did so far,
+    in their order, those on the model being sampled first; they are the run's own and go on changing with it."""
 
     x: Tensor
     t: float
@@ -33,6 +35,7 @@ class Snapshot:
     total: int
     estimate: Estimate | None
     rows: Mapping[str, int]
+    reports: tuple[Any, ...] = ()
 
     @property
     def forwards(self) -> int:
@@ -101,6 +104,25 @@ class Correction(Protocol):
     def before(self, x: Tensor, t: Float[Tensor, "b"], at: Moment) -> Tensor: ...
 
     def after(self, x: Tensor, s: Float[Tensor, "b"], at: Moment) -> Tensor: ...
+
+
+class Mounted(Protocol):
+    """Handlers (site pattern -> handler) that stand on one model for one run, and the report they fill."""
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]: ...
+
+    @property
+    def report(self) -> Any: ...
+
+
+class Aid(Protocol):
+    """A value that changes how a model is called during a run: a cache ("cache/..."), a handler of attention."""
+
+    def mount(self, model: Any) -> Mounted:
+        """With a new, empty state; called once a run for each of its models. Raises `FrisketError` if the model lacks
+        the sites for it."""
+        ...
 
 
 class TimeGrid(Protocol):

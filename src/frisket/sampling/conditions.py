@@ -1,4 +1,5 @@
-"""Conditions as a user writes them (a class number or name, a list, a tensor, None) to a `Condition` with n rows.
+"""Conditions as a user writes them (a class number or name, a text, a list, a tensor, None) to a `Condition` with n
+rows.
 
 Shapes: n samples.
 """
@@ -11,15 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from frisket.codecs.readers import BuiltReader
 from frisket.core.condition import Condition
 from frisket.core.errors import FrisketError, check, unknown
 from frisket.data.base import Info
 
 
 def class_counts(model: Any, info: Info) -> dict[str, int]:
-    """How many classes each class condition has: from the embedders of the model's doors, and the labels of the set."""
-    counts = {"label": len(info.classes)} if info.classes else {}
-    for door in getattr(getattr(model, "config", None), "doors", ()):
+    """How many classes each class condition has: from the embedders of the model's doors, and the labels of the set
+    (unless the model has doors and none of them reads labels)."""
+    doors = getattr(getattr(model, "config", None), "doors", ())
+    reads = not doors or any(door.name == "label" for door in doors)
+    counts = {"label": len(info.classes)} if info.classes and reads else {}
+    for door in doors:
         classes = getattr(door.embedder, "classes", 0)
         if classes:
             counts[door.name] = classes
@@ -27,23 +32,28 @@ def class_counts(model: Any, info: Info) -> dict[str, int]:
 
 
 def read_conditions(
-    values: Mapping[str, Any], n: int, counts: Mapping[str, int], info: Info, device: torch.device
-) -> Condition | None:
-    """A number or class name stands for all n samples; a list or tensor gives one a sample; None is the model's null.
+    values: Mapping[str, Any], n: int, counts: Mapping[str, int], info: Info, device: torch.device,
+    readers: Mapping[str, BuiltReader] | None = None,
+) -> Condition | None:  # fmt: skip
+    """A number, class name or text stands for all n samples; a list or tensor gives one a sample; None is the model's
+    null. A name with a reader goes through it: there any of a list may be None.
 
     Raises `FrisketError` on another number of rows, a class that does not exist, and what is no number.
     """
     read: dict[str, Tensor] = {}
-    absent = [name for name, value in values.items() if value is None]
+    drop: dict[str, Tensor] = {}
     for name, value in values.items():
-        rows = _rows(name, 0 if value is None else value, n, info)
+        reader = (readers or {}).get(name)
+        if reader is None:
+            rows, nothing = _rows(name, 0 if value is None else value, n, info), [value is None] * n
+        else:
+            rows, nothing = reader.of_value(name, value, n)
         if name in counts:
             _check_classes(name, rows, counts[name])
         read[name] = rows.to(device)
-    cond = Condition(read)
-    if absent:
-        cond = cond.without(*absent)
-    return cond if read else None
+        if any(nothing):
+            drop[name] = torch.tensor(nothing, device=device)
+    return Condition(read, drop) if read else None
 
 
 def _rows(name: str, value: Any, n: int, info: Info) -> Tensor:

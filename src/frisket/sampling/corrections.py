@@ -61,3 +61,18 @@ class ImposeKnown:
         if corrupted.x_t.shape != values.shape:
             raise FrisketError(f"{type(at.process).__name__} changes the state's shape; impose the known clean")
         return Known(values=corrupted.x_t, where=known.where)
+
+
+@register("correction/paste")
+@dataclass(frozen=True, kw_only=True)
+class Paste:
+    """The run is left alone; at t = 0 the known elements are put in as given. For models that are shown the known in
+    another way (a reference, channels) and need not be held to it."""
+
+    takes_known: ClassVar[bool] = True
+
+    def before(self, x: Tensor, t: Tensor, at: Moment) -> Tensor:
+        return x
+
+    def after(self, x: Tensor, s: Tensor, at: Moment) -> Tensor:
+        return at.known.impose(x) if at.known is not None and bool((s <= 0).all()) else x

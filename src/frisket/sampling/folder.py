@@ -1,8 +1,10 @@
 """A pipeline as a folder: config.json, model.safetensors, README.md. Nothing in it is ever run: parts are built from
 registered names, weights are safetensors.
 
-config.json: {"format": "frisket/1", "version", "model", "edits", "process", "codec", "sampler", "info"}. A codec with
-weights adds codec.safetensors.
+config.json: {"format": "frisket/1", "version", "model", "edits", "process", "codec", "sampler", "info"} and, where
+conditions have readers, "reads". A codec with weights adds codec.safetensors, readers with weights reads.safetensors,
+earlier stages a folder "stages" with a pipeline's folder for each. process and sampler are null for a model that makes
+no samples.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from frisket.codecs.base import CodecConfig
+from frisket.codecs.readers import Reader
 from frisket.core.config import from_config, to_config
 from frisket.core.edits import Edit, build_edited
 from frisket.core.errors import FrisketError, check, unknown
@@ -32,13 +35,13 @@ if TYPE_CHECKING:
     from frisket.sampling.pipeline import Pipeline
 
 FORMAT = "frisket/1"
-FILES = ("config.json", "model.safetensors", "codec.safetensors", "README.md")
+FILES = ("config.json", "model.safetensors", "codec.safetensors", "reads.safetensors", "stages", "README.md")
 KINDS = {
     "model": BackboneConfig,
     "edits": tuple[Edit, ...],
-    "process": Process,
+    "process": Process | None,
     "codec": CodecConfig,
-    "sampler": Sampler,
+    "sampler": Sampler | None,
 }
 FIELDS = ("format", "version", *KINDS, "info")
 
@@ -58,6 +61,11 @@ def save(pipeline: Pipeline, folder: Path, weights: Mapping[str, Tensor] | None)
         save_tensors(aside / "model.safetensors", tensors, {"format": "pt"})
         if isinstance(pipeline.coder, nn.Module):
             save_tensors(aside / "codec.safetensors", pipeline.coder.state_dict(), {"format": "pt"})
+        readers = nn.ModuleDict(pipeline.readers).state_dict()
+        if readers:
+            save_tensors(aside / "reads.safetensors", readers, {"format": "pt"})
+        for name, stage in pipeline.stages.items():
+            save(stage, aside / "stages" / name, None)
         (aside / "README.md").write_text(card(config, sum(v.numel() for v in tensors.values())))
     return folder
 
@@ -73,6 +81,7 @@ def describe(pipeline: Pipeline) -> dict[str, Any]:
         "codec": to_config(pipeline.codec),
         "sampler": to_config(pipeline.sampler),
         "info": to_config(dataclasses.asdict(pipeline.info)),
+        **({"reads": to_config(pipeline.reads)} if pipeline.reads else {}),
     }
 
 
@@ -94,15 +103,21 @@ def load(cls: type[Pipeline], source: str | Path) -> Pipeline:
         if name not in config:
             raise FrisketError(f"{folder / 'config.json'} lacks {name!r}")
     parts = {name: from_config(config[name], kind, name) for name, kind in KINDS.items()}
+    reads = from_config(config.get("reads", {}), dict[str, Reader], "reads")
     info = read_info(config["info"])
     try:
         model = build_edited(parts["model"], parts["edits"])
     except (RuntimeError, OverflowError) as error:  # sizes below 0, or beyond any memory
         raise FrisketError(f"{folder / 'config.json'}: the model cannot be built: {_first_line(error)}") from None
     _fill(model, folder / "model.safetensors")
-    pipeline = cls(model.eval(), parts["process"], parts["codec"], parts["sampler"], info)
+    held = sorted(p for p in (folder / "stages").iterdir()) if (folder / "stages").is_dir() else []
+    stages = {place.name: load(cls, place) for place in held}
+    pipeline = cls(model.eval(), parts["process"], parts["codec"], parts["sampler"], info, reads=reads, stages=stages)
     if isinstance(pipeline.coder, nn.Module):
         _fill(pipeline.coder, folder / "codec.safetensors")
+    readers = nn.ModuleDict(pipeline.readers)
+    if readers.state_dict():
+        _fill(readers, folder / "reads.safetensors")
     return pipeline
 
 
@@ -142,7 +157,7 @@ def _download(repo: str) -> Path:
     if repo.count("/") != 1 or repo.startswith((".", "/", "~")):
         raise FrisketError(f"{repo} is neither a folder nor a hub repository 'owner/name'")
     try:
-        return Path(snapshot_download(repo, allow_patterns=["config.json", "*.safetensors", "README.md"]))
+        return Path(snapshot_download(repo, allow_patterns=["*config.json", "*.safetensors", "README.md"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise FrisketError(f"{repo} is no folder here and could not be downloaded: {_first_line(error)}") from None
 
@@ -180,25 +195,44 @@ def card(config: Mapping[str, Any], parameters: int) -> str:
     """A short README.md for the hub."""
     info = config["info"]
     classes = f"{len(info['classes'])} classes" if info["classes"] else "no classes"
-    label = ", label=0" if info["classes"] else ""
+    process, sampler = config["process"], config["sampler"]
+    kind = f"diffusion, {_idea(process)}" if process else _slot(config["model"])
+    rows = [("process", f"`{process['part']}`")] if process else []
+    rows.append(("codec", f"`{config['codec']['part']}`"))
+    rows += [("sampler", f"`{sampler['update']['part']}`, {sampler['steps']} steps")] if sampler else []
+    rows.append(("edits", str(len(config["edits"]))))
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"""---
 library_name: frisket
-tags: [diffusion, {config["process"]["part"].split("/")[-1]}]
+tags: [{kind}]
 ---
-A {config["model"]["part"].split("/")[-1]} with {parameters:,} numbers, trained on {info["kind"]} data of shape
+A {_idea(config["model"])} with {parameters:,} numbers, trained on {info["kind"]} data of shape
 {tuple(info["shape"])} ({classes}).
 
 | part | is |
 |---|---|
-| process | `{config["process"]["part"]}` |
-| codec | `{config["codec"]["part"]}` |
-| sampler | `{config["sampler"]["update"]["part"]}`, {config["sampler"]["steps"]} steps |
-| edits | {len(config["edits"])} |
+{table}
 
 ```python
 from frisket.sampling.pipeline import Pipeline
 
 pipeline = Pipeline.from_pretrained("PATH")
-x = pipeline.sample(4, seed=0{label})
+{_use(config)}
 ```
 """
+
+
+def _use(config: Mapping[str, Any]) -> str:
+    """The line that uses a pipeline."""
+    if not config["sampler"]:
+        return "output = pipeline.model(pipeline.coder.encode(x))  # makes no samples"
+    label = ", label=0" if config["info"]["classes"] else ""
+    return f"x = pipeline.sample(4, seed=0{label})"
+
+
+def _idea(part: Mapping[str, Any]) -> str:
+    return part["part"].split("/")[-1]
+
+
+def _slot(part: Mapping[str, Any]) -> str:
+    return part["part"].split("/")[0]

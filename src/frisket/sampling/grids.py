@@ -26,6 +26,7 @@ CITE_SHIFT = (
 CITE_MD4 = "Shi et al. Simplified and Generalized Masked Diffusion for Discrete Data. 2024. arXiv:2406.04329"
 CITE_EDM = "Karras et al. Elucidating the Design Space of Diffusion-Based Generative Models. 2022. arXiv:2206.00364"
 CITE_IDDPM = "Nichol, Dhariwal. Improved Denoising Diffusion Probabilistic Models. 2021. arXiv:2102.09672"
+CITE_MUSE = "Chang et al. Muse: Text-To-Image Generation via Masked Generative Transformers. 2023. arXiv:2301.00704"
 CITE_REPAINT = (
     "Lugmayr et al. RePaint: Inpainting using Denoising Diffusion Probabilistic Models. 2022. arXiv:2201.09865"
 )
@@ -137,6 +138,25 @@ class Respaced:
                 position += stride
             first += length
         return out
+
+
+@register("grid/rounds", cite=CITE_MUSE)
+@dataclass(frozen=True, kw_only=True)
+class Rounds:
+    """From `level` down to 0, `rounds` times over, along the `base` grid of so many steps; between rounds one forward
+    step of the process goes up again. On ids this hides a random share of them and draws it anew, again and again:
+    Muse's editing without a mask. On continuous states one round is SDEdit."""
+
+    level: float = 0.5
+    rounds: int = 1
+    base: TimeGrid = Uniform()
+
+    def __post_init__(self):
+        check(0 < self.level <= 1, "grid.level", self.level, "above 0 and at most 1")
+        check(self.rounds >= 1, "grid.rounds", self.rounds, "at least 1")
+
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
+        return (self.base.times(steps, process) * self.level).repeat(self.rounds)
 
 
 @register("grid/repaint", cite=CITE_REPAINT)

@@ -22,6 +22,7 @@ from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.registry import register
 from frisket.core.step import Step
 from frisket.models.base import Keep
+from frisket.models.plans.base import Choose, draw
 from frisket.sampling.scales import Constant, Scale
 
 CITE_CFG = "Ho, Salimans. Classifier-Free Diffusion Guidance. 2022. arXiv:2207.12598"
@@ -42,6 +43,20 @@ class Skip:
 
     def keep(self, model: Any, x: Tensor, step: Step) -> Keep:
         return {span: torch.empty(len(x), 0, dtype=torch.int64, device=x.device) for span in self.spans}
+
+
+@register("keep/chosen")
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Tokens of each named span chosen anew at every call, as in training: a model with more of them left out is a
+    weaker one (route guidance, arXiv 2501.04765). Two branches draw different tokens."""
+
+    spans: dict[str, Choose] = field(default_factory=dict)
+
+    def keep(self, model: Any, x: Tensor, step: Step) -> Keep:
+        if not hasattr(model, "tags"):
+            raise FrisketError(f"{type(model).__name__} does not describe its tokens, so none can be chosen")
+        return draw(self.spans, model.tags(x), step, stream=f"keep/{step.branch}/{step.call}")
 
 
 @register("branch/model")
@@ -138,6 +153,13 @@ def cfg(scale: float | Scale = 3.0, *, absent: Sequence[str] = ("*",), channels:
     return Guidance(others=(Branch(absent=tuple(absent)),), scales=(strength,), channels=channels)
 
 
+def path_drop(scale: float | Scale = 3.0, *, span: str = "middle", absent: Sequence[str] = ("*",)) -> Guidance:
+    """The condition against a branch that has no condition and skips `span` (path-drop guidance, arXiv 2510.21986)."""
+    strength = Constant(value=float(scale)) if isinstance(scale, (int, float)) else scale
+    weak = Branch(name="shallow", absent=tuple(absent), keep=Skip(spans=(span,)))
+    return Guidance(others=(weak,), scales=(strength,))
+
+
 def autoguidance(scale: float | Scale = 2.0, *, model: str = "weak") -> Guidance:
     """The model against a weaker one, which the run is given under the name `model`."""
     strength = Constant(value=float(scale)) if isinstance(scale, (int, float)) else scale
@@ -153,11 +175,14 @@ class _Group:
 
 def _run(branches: Sequence[Branch], call: Call, inputs: Inputs, step: Step) -> list[Output]:
     """Outputs in the order of `branches`; those of one model and one keep rule are concatenated."""
-    groups: dict[tuple[str, KeepRule | None], _Group] = {}
+    groups: list[_Group] = []
     for k, branch in enumerate(branches):
-        groups.setdefault((branch.model, branch.keep), _Group(branch.model, branch.keep)).members.append(k)
+        own = next((g for g in groups if (g.model, g.keep) == (branch.model, branch.keep)), None)
+        if own is None:
+            groups.append(own := _Group(branch.model, branch.keep))
+        own.members.append(k)
     out: dict[int, Output] = {}
-    for group in groups.values():
+    for group in groups:
         chosen = [branches[k] for k in group.members]
         joint = _call(chosen, group, call, inputs, step)
         for k, part in zip(group.members, _split(joint, len(chosen)), strict=True):

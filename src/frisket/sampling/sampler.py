@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import torch
@@ -19,26 +20,41 @@ from torch import Tensor
 from frisket.core.condition import Condition, Output
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
+from frisket.core.sites import install
 from frisket.core.step import Step, use_step
 from frisket.models.base import Keep
 from frisket.processes.base import Estimate, Process
 from frisket.processes.known import Known
-from frisket.sampling.base import Correction, Moment, Snapshot, Start, TimeGrid, Update, process_noise
+from frisket.sampling.base import (
+    Aid,
+    Correction,
+    Moment,
+    Mounted,
+    Snapshot,
+    Start,
+    TimeGrid,
+    Update,
+    process_noise,
+)  # fmt: skip
 from frisket.sampling.grids import Uniform
 from frisket.sampling.guidance import Guidance, Inputs
 from frisket.sampling.solvers.euler import Euler
+
+RUNS = count()
 
 
 @register("sampler/loop")
 @dataclass(frozen=True, kw_only=True)
 class Sampler:
-    """steps: moves down from t = 1 to 0 (a grid may add more). update: a solver or a decoder. grid: where it stops."""
+    """steps: moves down from t = 1 to 0 (a grid may add more). update: a solver or a decoder. grid: where it stops.
+    caches: mounted anew on each model of a run, and there only while it is called; the first is the outermost."""
 
     steps: int = 50
     update: Update = field(default_factory=Euler)
     grid: TimeGrid = field(default_factory=Uniform)
     guidance: Guidance = field(default_factory=Guidance)
     corrections: tuple[Correction, ...] = ()
+    caches: tuple[Aid, ...] = ()
 
     def __post_init__(self):
         check(self.steps >= 1, "sampler.steps", self.steps, "at least 1")
@@ -60,7 +76,10 @@ class Sampler:
             if name not in (others or {}):
                 raise FrisketError(f"the guidance uses a further model {name!r}; give it as others={{{name!r}: model}}")
         times = _from(_checked(self.grid.times(self.steps, process)), start)
-        run = _Run(self, process, {"": model, **(others or {})}, cond, known, tuple(shape), step, grad)
+        models = {"": model, **(others or {})}
+        mounted = {name: tuple(aid.mount(one) for aid in self.caches) for name, one in models.items()}
+        step = step.at(run=step.run or f"run {next(RUNS)}")  # so that runs in turns never meet in a cache
+        run = _Run(self, process, models, mounted, cond, known, tuple(shape), step, grad)
         return run.snapshots(times, start)
 
     def sample(self, model: Any, process: Process, **inputs) -> Tensor:
@@ -107,6 +126,7 @@ class _Run:
     sampler: Sampler
     process: Process
     models: Mapping[str, Any]
+    mounted: Mapping[str, tuple[Mounted, ...]]
     cond: Condition | None
     known: Known | None
     shape: tuple[int, ...]
@@ -148,7 +168,8 @@ class _Run:
         return x
 
     def _snapshot(self, x: Tensor, t: float, index: int, total: int, estimate: Estimate | None) -> Snapshot:
-        return Snapshot(x=x, t=t, index=index, total=total, estimate=estimate, rows=dict(self.rows))
+        reports = tuple(mounted.report for each in self.mounted.values() for mounted in each)
+        return Snapshot(x=x, t=t, index=index, total=total, estimate=estimate, rows=dict(self.rows), reports=reports)
 
     def model(self, name: str) -> Any:
         return self.models[name]
@@ -158,8 +179,11 @@ class _Run:
     ) -> Output:
         """One forward of one model, counted."""
         self.rows[name] += len(x)
-        with use_step(step):
-            return self.models[name](x, time, cond, **({} if keep is None else {"keep": keep}))
+        model = self.models[name]
+        with use_step(step), ExitStack() as stack:
+            for mounted in self.mounted[name]:
+                stack.enter_context(install(model, mounted.handlers))
+            return model(x, time, cond, **({} if keep is None else {"keep": keep}))
 
 
 class _Evaluate:

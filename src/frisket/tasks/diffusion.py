@@ -1,8 +1,8 @@
 """The diffusion task: encode, draw a time and noise, corrupt, predict, compare. For any process, gaussian or masked.
 
 All numbers that a step draws come from its `Step`, a sample at a time: the posterior of the codec ("latent"), the time,
-the noise, what is known, and which conditions are dropped. Terms are means over the batch of one number a sample, so a
-batch cut into pieces gives the mean of the whole.
+the noise, what is known, which conditions are dropped, and which tokens pass through the spans of a plan. Terms are
+means over the batch of one number a sample, so a batch cut into pieces gives the mean of the whole.
 Shapes: b batch, k times a sample under a clock with segments, `*s` the state's shape.
 """
 
@@ -19,16 +19,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from frisket.codecs.base import Codec
+from frisket.codecs.readers import encoded_batch
 from frisket.core.condition import Condition, Output
-from frisket.core.errors import FrisketError, check
+from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.registry import register
 from frisket.core.sites import install
 from frisket.core.step import Step, use_step
 from frisket.data.base import Batch
+from frisket.models.base import Keep
+from frisket.models.plans.base import Choose, draw
+from frisket.models.spans import run_of
 from frisket.processes.base import Corrupted, Process
 from frisket.processes.known import Known
 from frisket.processes.makers import Maker
 from frisket.sampling.conditions import class_counts
+from frisket.sampling.encoded import encoded
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 
@@ -38,27 +43,25 @@ from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
 class Diffusion:
     """drop: probability that a condition is dropped from a sample, each name by itself; drops: other numbers for some
     names. times: "stratified", a low-discrepancy sequence over the order of samples, or "uniform", independent. known:
-    what is given and kept clean while training (inpainting, prompts, histories)."""
+    what is given and kept clean while training (inpainting, prompts, histories). choose: who passes through spans of the
+    model, in place of its plan's own choice ("choose/all" for a dense phase)."""
 
     drop: float = 0.1
     drops: dict[str, float] = field(default_factory=dict)
     times: str = "stratified"
     known: Maker | None = None
     objectives: tuple[ObjectiveConfig, ...] = ()
+    choose: dict[str, Choose] = field(default_factory=dict)
 
     def __post_init__(self):
         for name, value in {"drop": self.drop, **{f"drops.{n}": p for n, p in self.drops.items()}}.items():
             check(0 <= value <= 1, f"task.{name}", value, "a probability")
         check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
 
-    def build(
-        self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None, *,
-        readers: Mapping[str, tuple[str, Codec]] | None = None,
-    ) -> DiffusionTask:  # fmt: skip
-        """The task that trains the pipeline's model, previews with its sampler and saves it whole. It needs no further
-        pipeline. readers: for a condition that is not raw in the batch, the batch's name for it and the codec that
-        encodes it (a caption's words)."""
-        return DiffusionTask(self, pipeline, readers)
+    def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> DiffusionTask:
+        """The task that trains the pipeline's model, previews with its sampler and saves it whole. Conditions that are
+        not raw in the batch (captions) go through the pipeline's readers. It needs no further pipeline."""
+        return DiffusionTask(self, pipeline)
 
 
 class DiffusionTask(nn.Module):
@@ -67,13 +70,13 @@ class DiffusionTask(nn.Module):
     Objectives' own weights learn with the model; a codec with weights is moved with the task, but neither learns nor is
     saved with it."""
 
-    def __init__(self, config: Diffusion, pipeline: Pipeline, readers: Mapping[str, tuple[str, Codec]] | None = None):
+    def __init__(self, config: Diffusion, pipeline: Pipeline):
         super().__init__()
         self.config, self.pipeline = config, pipeline
         self.model: nn.Module = pipeline.model
         self.process: Process = pipeline.process
         self.codec: Codec = pipeline.coder
-        self.readers = dict(readers or {})
+        self.readers = nn.ModuleDict(pipeline.readers)
         self.reads = conditions_of(self.model)
         for name in (*self.readers, *config.drops):
             if name not in self.reads:
@@ -82,7 +85,8 @@ class DiffusionTask(nn.Module):
                 )
         self.objectives: list[Objective] = [o.build(self.model) for o in config.objectives]
         self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
-        self.fixed = ("codec",)
+        self.chooses = chooses_of(self.model, config.choose)
+        self.fixed = ("codec", "readers")
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         return self.loss(batch, step)
@@ -95,13 +99,15 @@ class DiffusionTask(nn.Module):
 
         Raises `FrisketError` if the batch lacks a condition that the model reads, or two terms share a name.
         """
-        x0 = self.encode(batch, step)
-        t = self.process.times(self.uniform(step))
-        noise = self.process.noise(tuple(x0.shape[1:]), step)
-        known = self.make_known(x0, batch, step)
-        corrupted = self.process.corrupt(x0, t, noise, known)
-        cond = self.conditions(batch, step, known)
-        output, taps = self.predict(corrupted, cond, step)
+        corrupted, cond = self.corrupt(batch, step)
+        return self.one_pass(corrupted, cond, batch, step, self.chooses)
+
+    def one_pass(
+        self, corrupted: Corrupted, cond: Condition | None, batch: Batch, step: Step, chooses: Mapping[str, Choose]
+    ) -> dict[str, Tensor]:
+        """The terms of one forward of the model on corrupted states, spans shortened as `chooses` says."""
+        keep = self.keep(corrupted, chooses, step)
+        output, taps = self.predict(corrupted, cond, step, keep)
         terms = dict(self.process.loss(output, corrupted, batch.get("valid")))
         seen = Pass(batch, step, self.process, self.codec, self.model, cond, corrupted, output, taps)
         for objective in self.objectives:
@@ -115,14 +121,23 @@ class DiffusionTask(nn.Module):
         condition is dropped."""
         counts = class_counts(self.model, self.pipeline.info)
         turns: dict[str, Any] = {
-            name: [i % counts[name] for i in range(n)] if name in counts else None for name in self.reads
-        }
+            name: [i % counts[name] for i in range(n)] if name in counts else None
+            for name in self.reads if name not in self.pipeline.stages
+        }  # fmt: skip
         return self.pipeline.sample(n, seed=step.seed, **turns)
 
     def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """The pipeline with these weights (named as in this task), to be loaded by `Pipeline.from_pretrained`."""
         own = {n.removeprefix("model."): v for n, v in weights.items() if n.startswith("model.")}
         self.pipeline.save_pretrained(folder, own)
+
+    def corrupt(self, batch: Batch, step: Step) -> tuple[Corrupted, Condition | None]:
+        """The batch's states as the network will see them, and the conditions it is given."""
+        x0 = self.encode(batch, step)
+        t = self.process.times(self.uniform(step))
+        noise = self.process.noise(tuple(x0.shape[1:]), step)
+        known = self.make_known(x0, batch, step)
+        return self.process.corrupt(x0, t, noise, known), self.conditions(batch, step, known)
 
     def encode(self, batch: Batch, step: Step) -> Tensor:
         """The clean state; a codec that says `stochastic` is given a draw for its posterior. No gradient."""
@@ -152,30 +167,46 @@ class DiffusionTask(nn.Module):
         values = {name: self._value(name, batch, step, known) for name in self.reads}
         chance = {name: self.config.drops.get(name, self.config.drop) for name in self.reads if name != "known"}
         drop = {name: step.draw(f"drop/{name}", (), "uniform") < p for name, p in chance.items() if p > 0}
-        return Condition(values, drop)
+        return encoded(Condition(values, drop), self.model, self.codec)
 
     def _value(self, name: str, batch: Batch, step: Step, known: Known | None) -> Tensor:
         if name == "known" and known is not None:
             return known.where.float()
-        key, codec = self.readers.get(name, (name, None))
-        if key not in batch:
-            raise FrisketError(f"the model reads {name!r}, but the data offers {', '.join(sorted(batch))}")
-        return batch[key] if codec is None else codec.encode(batch[key]).to(step.sample.device)
+        return encoded_batch(batch, name, self.pipeline.readers).to(step.sample.device)
 
-    def predict(self, corrupted: Corrupted, cond: Condition | None, step: Step) -> tuple[Output, dict[str, Any]]:
+    def keep(self, corrupted: Corrupted, chooses: Mapping[str, Choose], step: Step) -> Keep | None:
+        """Who passes through each span in this pass; None where everybody does."""
+        if not chooses:
+            return None
+        return draw(chooses, self.model.tags(corrupted.x_t), step, corrupted.t) or None  # type: ignore[operator]
+
+    def predict(
+        self, corrupted: Corrupted, cond: Condition | None, step: Step, keep: Keep | None = None
+    ) -> tuple[Output, dict[str, Any]]:
         """The model's output, and what the sites that objectives ask for returned."""
         time = self.process.model_time(corrupted.local)
         sites = {site for objective in self.objectives for site in objective.sites}
         taps: dict[str, Any] = {}
         tapped = install(self.model, {s: _tap(s, taps) for s in sorted(sites)}) if sites else nullcontext()  # type: ignore[arg-type]
         with use_step(step), tapped:
-            return self.model(corrupted.x_t, time, cond), taps
+            return self.model(corrupted.x_t, time, cond, **({} if keep is None else {"keep": keep})), taps
 
 
 def conditions_of(model: nn.Module) -> tuple[str, ...]:
     """The names of the conditions that a model reads: its `conditions`, else its doors', () if it has neither."""
     named = getattr(model, "conditions", None)
     return tuple(named if named is not None else getattr(getattr(model, "doors", None), "ways", ()))
+
+
+def chooses_of(model: nn.Module, instead: Mapping[str, Choose]) -> dict[str, Choose]:
+    """Who passes through each span while training, by the model's plan or as `instead` says. Raises `FrisketError` on
+    spans that the model does not have."""
+    plan = getattr(getattr(model, "config", None), "plan", None)
+    own = {span.name: span.choose for span in plan.spans} if plan is not None else {}
+    for name in instead:
+        if name not in own and (run_of(name) is None or not hasattr(model, "tags")):
+            raise unknown("span in task.choose", name, own)
+    return {name: choose for name, choose in {**own, **instead}.items() if choose is not None}
 
 
 def _tap(site: str, taps: dict[str, Any]):

@@ -39,11 +39,11 @@ def check_recipe(recipe: Recipe) -> None:
     if experiment.study is not None:
         check_study(experiment.study)
         for name, arm in arms_of(experiment, experiment.study).items():
-            for config in _models(arm):
+            for config in _models(_fitted(arm)):
                 _check_meta(recipe, config, f"a model of arm {name!r}")
     short = replace(_short(experiment), study=None).fit()
     _claim(short.fit() == short, recipe, "fitting it twice changes it")
-    for config in _models(short):
+    for config in _models(_fitted(short)):
         _check_meta(recipe, config, "a model of tiny")
     with tempfile.TemporaryDirectory() as place:
         _check_training(recipe, short, Path(place))
@@ -53,6 +53,14 @@ def _models(experiment: Experiment) -> list[Any]:
     """The model of an experiment and those of its phases."""
     own = [] if experiment.model is None else [experiment.model]
     return [*own, *(config for phase in inner(experiment) for config in _models(phase))]
+
+
+def _fitted(experiment: Experiment) -> Experiment:
+    """The experiment and all its phases, fitted."""
+    return replace(
+        experiment.fit(), start=None if experiment.start is None else _fitted(experiment.start),
+        needs={name: _fitted(phase) for name, phase in experiment.needs.items()},
+    )  # fmt: skip
 
 
 def _short(experiment: Experiment) -> Experiment:

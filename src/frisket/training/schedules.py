@@ -82,3 +82,21 @@ class WarmupStableDecay:
     def factor(self, step: int, steps: int) -> float:
         left = _left(step, steps - round(self.decay * steps), steps)
         return warm(step, self.warmup) * (self.floor + (1.0 - self.floor) * (1.0 - math.sqrt(1.0 - left)))
+
+
+@register("ramp/stepped")
+@dataclass(frozen=True, kw_only=True)
+class Stepped:
+    """Warm-up over `warmup` steps, then flat, multiplied by `by` from each fraction of the run in `at` on."""
+
+    warmup: int = 0
+    at: tuple[float, ...] = (0.9, 0.95)
+    by: float = 0.1
+
+    def __post_init__(self):
+        check(self.warmup >= 0, "schedule.warmup", self.warmup, "0 or more steps")
+        check(all(0 <= a <= 1 for a in self.at), "schedule.at", self.at, "fractions of the run")
+        check(0 <= self.by <= 1, "schedule.by", self.by, "between 0 and 1")
+
+    def factor(self, step: int, steps: int) -> float:
+        return warm(step, self.warmup) * self.by ** sum(step >= round(a * steps) for a in self.at)

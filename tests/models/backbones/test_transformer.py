@@ -200,8 +200,8 @@ def test_names_that_nobody_reads_are_refused():
         model(X, T)
     with pytest.raises(FrisketError, match="t is missing"):
         model(X, None, COND)
-    with pytest.raises(FrisketError, match=r"blocks\[0:2\], but this backbone has no token plan"):
-        model(X, T, COND, {"blocks[0:2]": torch.zeros(3, 1, dtype=torch.int64)})
+    with pytest.raises(FrisketError, match=r"unknown span in keep 'middle'"):
+        model(X, T, COND, {"middle": torch.zeros(3, 1, dtype=torch.int64)})
 
 
 def test_ids_in_logits_out_whatever_the_time():

@@ -20,7 +20,18 @@ class Score(Protocol):
         ...
 
 
-def score_of(measure: str) -> type[Score] | None:
+@runtime_checkable
+class PairedScore(Protocol):
+    """A registered value ("score/...") as above that compares a pipeline with the one it was made of."""
+
+    gives: ClassVar[tuple[str, ...]]
+
+    def beside(self, pipeline: Pipeline, start: Pipeline, data: Data, n: int, seed: int) -> dict[str, float]:
+        """As `Score.take`; start: what the experiment began from."""
+        ...
+
+
+def score_of(measure: str) -> type[Score] | type[PairedScore] | None:
     """The registered score that gives a measure, or None."""
     return next((cls for cls in map(lookup, names("score")) if measure in cls.gives), None)  # type: ignore[attr-defined]
 

@@ -3,7 +3,8 @@
 With its defaults it is DiT (arXiv 2212.09748; facts from facebookresearch/DiT models.py). PiT is patch 1 with learned
 positions, PixArt another block and a text door, MDLM's DDiT ids with rotary positions and a timeless embedding. The
 time is the network's own. A time an element becomes one a token, the mean over its patch (papers that use local times
-give them a token, so the mean is exact there).
+give them a token, so the mean is exact there). A plan names spans of blocks that some tokens skip, and owns what makes
+the sequence whole behind them; long skips go by block number.
 Shapes: b batch, n tokens, d width, w width of the condition vector, k distinct times; `*s` the state's shape.
 """
 
@@ -34,8 +35,11 @@ from frisket.models.layers.ends import Head, Ids, Input, Logits, Patches, Patche
 from frisket.models.layers.modulation import AdaLNZero, Modulation, modulate, shared_key, spread
 from frisket.models.layers.norms import LayerNorm, Norm
 from frisket.models.layers.positions import Positions, SinCos
-from frisket.models.spans import run_spans, span_sites
+from frisket.models.plans.base import TokenPlan
+from frisket.models.skips import LongSkip
+from frisket.models.spans import span_sites
 from frisket.models.tokens import Tags, Tokens
+from frisket.models.trunk import Architecture
 
 CITE = "Peebles, Xie. Scalable Diffusion Models with Transformers. 2023. arXiv:2212.09748"
 
@@ -45,7 +49,8 @@ CITE = "Peebles, Xie. Scalable Diffusion Models with Transformers. 2023. arXiv:2
 class Transformer:
     """width: of a token. heads: of every attention that names no other. condition: width of the condition vector (the
     token's if None). blocks: one by one. time: how the network's time is embedded (None: the network is blind to it).
-    doors: the conditions it reads. final_norm, final_modulation: before the output layer."""
+    doors: the conditions it reads. plan: spans of blocks that some tokens may skip. skips: long ones, by block number.
+    final_norm, final_modulation: before the output layer."""
 
     width: int = 64
     heads: int = 4
@@ -56,6 +61,8 @@ class Transformer:
     time: Embedder | None = Timestep()
     doors: tuple[Door, ...] = ()
     blocks: tuple[Block, ...] = repeat(Block(), 6)
+    plan: TokenPlan | None = None
+    skips: tuple[LongSkip, ...] = ()
     final_norm: Norm = LayerNorm()
     final_modulation: Modulation = AdaLNZero()
 
@@ -114,6 +121,8 @@ class TransformerModel(nn.Module):
         for modulation, count in {(b.modulation, b.numbers): None for b in config.blocks} | {(last, 2): None}:
             self._share(modulation, count)
         self.blocks = nn.ModuleList([self.new_block(block) for block in config.blocks])
+        spans = config.plan.spans if config.plan is not None else ()
+        self.plan = Architecture(spans, config.skips, self.sizes, len(config.blocks))
         self.final_norm = config.final_norm.build(config.width)
         self.final_modulation = last.build(condition, config.width, 2)
         self._check_modulation(2, self.final_modulation)
@@ -145,19 +154,21 @@ class TransformerModel(nn.Module):
     def sites(self) -> list[str]:
         """Every addressable position of the call."""
         inner = [s for i, block in enumerate(self.blocks) for s in (f"block[{i}]", *block.sites(f"block[{i}]"))]  # type: ignore[operator]
-        return ["model", "embed", *span_sites(len(self.blocks)), *inner, "head"]
+        depth = len(self.blocks)
+        return ["model", "embed", *span_sites(depth, self.plan.runs(depth).values()), *inner, "head"]
 
     def forward(
         self, x_t: Tensor, t: Tensor | None = None, cond: Condition | None = None, keep: Keep | None = None
     ) -> Output:
-        """x_t (b, *s); t (b,) or one an element, the network's own time; keep: no span can be shortened yet, so None.
+        """x_t (b, *s); t (b,) or one an element, the network's own time; keep: span (a plan's, or any run "blocks[i:j]")
+        -> who passes, state tokens int64 (b, m), a row of -1 or no column where a sample skips it; None: everybody.
 
-        Raises `FrisketError` on condition names that no door reads or that are missing, a state of another kind, and
-        spans that no plan owns.
+        Raises `FrisketError` on condition names that no door reads or that are missing, a state of another kind, spans
+        that do not exist or overlap, and ids that do not name tokens.
         """
         self.doors.check(cond)
         if keep:
-            raise FrisketError(f"keep names the spans {', '.join(keep)}, but this backbone has no token plan")
+            self.plan.check(keep, len(self.blocks))
         at = Dispatch(self)
         return at("model", partial(self._call, at), x_t, t, cond, keep)
 
@@ -165,34 +176,47 @@ class TransformerModel(nn.Module):
         self, at: Dispatch, x_t: Tensor, t: Tensor | None, cond: Condition | None = None, keep: Keep | None = None
     ) -> Output:
         tokens, side = at("embed", self.embed, x_t, t, cond)
-        tokens = self.trunk(tokens, side, at)
+        tokens = self.trunk(tokens, side, at, keep)
         return at("head", self.head, tokens, side)
 
     def embed(self, x_t: Tensor, t: Tensor | None, cond: Condition | None) -> tuple[Tokens, Side]:
         """The tokens of the state, then those that come in-sequence, and what travels beside them."""
         grid = self.config.input.grid_of(x_t)
-        tags = self._tags(grid, x_t.device)
+        tags = self.tags(x_t)
         h = self.input(self.doors.joined(x_t, cond), grid)
         tokens = Tokens(self.positions(h, tags), tags)
         side = Side(grid=grid, state=grid.tokens, raw=x_t, context=self.doors.sequences(cond, "context"))
         vector, index = self._vector(t, cond, grid, x_t)
+        extra = self.doors.sequences(cond, "tokens")
         if vector is not None:
+            vector = self._own_times(vector, extra, cond)
             side.vector = nn.functional.silu(vector)
             side.shared = {key: module(side.vector) for key, module in self.shared.items()}
         if index is not None:
             tokens = Tokens(tokens.h, tags.change(time=index))
-        extra = self.doors.sequences(cond, "tokens")
         return Tokens.cat([tokens, *extra.values()]) if extra else tokens, side
 
-    def trunk(self, tokens: Tokens, side: Side, at: Dispatch) -> Tokens:
-        """All blocks, in spans where a handler stands on one."""
-        placing = self.positions.placing
+    def _own_times(
+        self, vector: Float[Tensor, "b *k w"], extra: dict[str, Tokens], cond: Condition | None
+    ) -> Float[Tensor, "b *more w"]:
+        """The condition vectors with one more for each time that sequences have of their own; these are tagged so."""
+        times = self.doors.times if self.time is not None else {}
+        distinct = sorted({times[name] for name in extra if name in times})
+        if not distinct or self.time is None:
+            return vector
+        own = self.time(torch.tensor(distinct, device=vector.device), len(distinct), vector.device)  # (k, w)
+        more = self.doors.vector(cond)
+        own = own.expand(len(vector), -1, -1) if more is None else own + more.unsqueeze(1)
+        before = vector if vector.ndim == 3 else vector.unsqueeze(1)
+        for name in set(extra) & set(times):
+            tags = extra[name].tags
+            index = torch.full((tags.n,), before.shape[1] + distinct.index(times[name]), device=vector.device)
+            extra[name] = Tokens(extra[name].h, tags.change(time=index))
+        return torch.cat([before, own], 1)
 
-        def one(i: int, tokens: Tokens) -> Tokens:
-            site = f"block[{i}]"
-            return at(site, partial(self.blocks[i], site, side, at, placing), tokens)
-
-        return run_spans(one, 0, len(self.blocks), tokens, at)
+    def trunk(self, tokens: Tokens, side: Side, at: Dispatch, keep: Keep | None = None) -> Tokens:
+        """All blocks, in spans where a plan, a call or a handler stands on one."""
+        return self.plan.run(self.blocks, tokens, side, at, self.positions.placing, keep or {})
 
     def head(self, tokens: Tokens, side: Side) -> Output:
         """The prediction from the state's tokens."""
@@ -205,8 +229,9 @@ class TransformerModel(nn.Module):
             h = modulate(h, spread(shift, tokens.tags), spread(scale, tokens.tags))
         return Output(self.output(h, side.grid))
 
-    def _tags(self, grid: Grid, device: torch.device) -> Tags:
-        """The tags of all tokens of a grid; made once, so that what is derived from them is too."""
+    def tags(self, x_t: Tensor) -> Tags:
+        """The tags of a state's tokens; made once for a grid, so that what is derived from them is too."""
+        grid, device = self.config.input.grid_of(x_t), x_t.device
         key = (grid, device)
         if key not in self.grids:
             with torch.inference_mode(False):  # kept for later passes, which may train

@@ -54,6 +54,15 @@ class Side:
             raise unknown("context", name, self.context)
         return Tokens.cat(list(self.context.values()))
 
+    def rows(self, rows: Tensor) -> Side:
+        """What travels beside some of the rows."""
+        return Side(
+            grid=self.grid, state=self.state, raw=self.raw[rows],
+            vector=None if self.vector is None else self.vector[rows],
+            shared={key: value[rows] for key, value in self.shared.items()},
+            context={name: tokens.rows(rows) for name, tokens in self.context.items()},
+        )  # fmt: skip
+
     def joined(self, tokens: Tokens, context: Tokens) -> Tags:
         """The tags of tokens followed by context, made once a pass."""
         key = (tokens.tags, context.tags)
@@ -64,12 +73,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class BranchCall:
-    """One call of one branch: the pass it belongs to, the dispatcher, its `attend` site and its position part."""
+    """One call of one branch: the pass it belongs to, the dispatcher, its `attend` site, its position part, and the
+    site of its hidden units."""
 
     side: Side
     at: Dispatch
     attend_site: str
     positions: Placing | None
+    hidden_site: str = ""
 
 
 @runtime_checkable

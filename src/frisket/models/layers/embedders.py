@@ -7,7 +7,7 @@ Shapes: b batch, l tokens of a text, d width, w width of the vector, c channels.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frisket.codecs.base import Spec
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.models.init import ZEROS, Normal, embedding, linear, parameter
@@ -83,6 +84,17 @@ class TextIds:
     vocabulary: int = 256
     length: int = 64
     pad: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one raw value."""
+        return (self.length,)
+
+    def fit(self, spec: Spec, pad: int | None) -> TextIds:
+        """A copy for ids as a reader gives them. Raises `FrisketError` on anything but rows of ids."""
+        rows = spec.kind == "ids" and len(spec.shape) == 1
+        check(rows, "what embedder/text reads", (spec.kind, spec.shape), "ids of shape (length,)")
+        return replace(self, vocabulary=spec.vocabulary or self.vocabulary, length=spec.shape[0], pad=pad)
 
     def build(self, width: int) -> nn.Module:
         return _TextIds(self, width)

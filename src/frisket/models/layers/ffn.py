@@ -1,6 +1,6 @@
-"""Feed-forward branches: every token by itself.
+"""Feed-forward branches: every token by itself. What its hidden units give is a site (`hidden`).
 
-Shapes: b batch, n tokens, d width.
+Shapes: b batch, n tokens, d width, u hidden units.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class SwiGLU:
 
 
 class _Gelu(nn.Module):
+    hides = True
+
     def __init__(self, config: Gelu, width: int):
         super().__init__()
         self.approximate = config.approximate
@@ -52,10 +54,15 @@ class _Gelu(nn.Module):
         self.down = linear(hidden, width, bias=config.bias)
 
     def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
-        return self.down(functional.gelu(self.up(tokens.h), approximate=self.approximate))
+        return self.down(call.at(call.hidden_site, self.hidden, tokens.h))
+
+    def hidden(self, h: Float[Tensor, "b n d"]) -> Float[Tensor, "b n u"]:
+        return functional.gelu(self.up(h), approximate=self.approximate)
 
 
 class _SwiGLU(nn.Module):
+    hides = True
+
     def __init__(self, config: SwiGLU, width: int):
         super().__init__()
         hidden = int(width * config.ratio)
@@ -63,5 +70,8 @@ class _SwiGLU(nn.Module):
         self.down = linear(hidden, width, bias=config.bias)
 
     def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
-        gate, up = self.up(tokens.h).chunk(2, dim=-1)
-        return self.down(functional.silu(gate) * up)
+        return self.down(call.at(call.hidden_site, self.hidden, tokens.h))
+
+    def hidden(self, h: Float[Tensor, "b n d"]) -> Float[Tensor, "b n u"]:
+        gate, up = self.up(h).chunk(2, dim=-1)
+        return functional.silu(gate) * up

@@ -106,16 +106,26 @@ class PowerCurve:
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """The best-scored ones, so many that floor(first x share(s)) stay hidden. curve: share(s); None takes the process's
-    own hidden share. A budget of nothing makes no forward (the paper's code reveals at least one)."""
+    own hidden share. least: revealed in every move while anything is hidden. A budget of nothing makes no forward.
+
+    MaskGIT's released decoder reveals at least one in a move and keeps at least one for the last: `least=1, kept=1`."""
 
     reconsiders: ClassVar[bool] = True
 
     curve: Curve | None = None
+    least: int = 0
+    kept: int = 0
+
+    def __post_init__(self):
+        check(self.least >= 0, "select.least", self.least, "0 or more")
+        check(self.kept >= 0, "select.kept", self.kept, "0 or more")
 
     def _count(self, hidden: Hidden) -> Tensor:
         share = hidden.share_s if self.curve is None else self.curve.share(hidden.s.to(torch.float64))
         stay = torch.floor(hidden.first * share + 1e-9)  # a product that is a whole number must not fall below it
-        return (hidden.now.sum(1) - stay).clamp(min=0).to(torch.int64)
+        now = hidden.now.sum(1)
+        stay = torch.minimum(stay, (now - self.least).to(stay.dtype)).clamp(min=self.kept)
+        return (now - stay).clamp(min=0).to(torch.int64)
 
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
         return self._count(hidden) > 0

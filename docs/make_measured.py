@@ -1,0 +1,162 @@
+"""Writes docs/measured.md: what benchmarks/results/ holds, as tables. Every number of the page comes from there.
+
+python docs/make_measured.py [--check]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "measured.md"
+RESULTS = ROOT / "benchmarks" / "results"
+HEAD = """# Measured
+
+What `benchmarks/` measured, with the command that repeats it. Times of two arms are only ever compared within one run,
+where they take turns; other work on the machine changes both. Made by `docs/make_measured.py` from
+`benchmarks/results/`. What is shown of each paper is in the README's table and in `results/`.
+"""
+Found = dict[str, Any]
+
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def arms(rows: list[Found]) -> str:
+    """Arms of a side-by-side timing: how many times as fast as the first, and the share of the matmul peak."""
+    cells = [
+        [
+            r["arm"], f"{1000 * r['seconds']:.1f}", f"{r['times_as_fast']['median']:.2f}",
+            f"{r['times_as_fast']['lower']:.2f} to {r['times_as_fast']['upper']:.2f}", f"{r['share_of_peak']:.0%}",
+        ]
+        for r in rows
+    ]  # fmt: skip
+    return table(["arm", "ms", "times as fast", "quartiles", "share of matmul peak"], cells)
+
+
+def machine(found: Found) -> str:
+    m = found["machine"]
+    return (
+        f"{m['processor']}, {m['cores']} cores, {m['threads']} threads, torch {m['torch']}, diffusers {m['diffusers']}."
+    )
+
+
+def train_step(found: Found) -> Iterator[str]:
+    yield f"A forward pass and a training step beside diffusers' `DiTTransformer2DModel`. {machine(found)}"
+    for case in found["cases"]:
+        for kind, word in (("forward", "forward"), ("step", "training step")):
+            yield f"### {case['case']}, batch {case['batch']}: {word}"
+            yield arms(case[kind]["rows"])
+
+
+def sample(found: Found) -> Iterator[str]:
+    yield f"Guided DDIM sampling with equal weights and noise, beside diffusers' model and scheduler. {machine(found)}"
+    for case in found["cases"]:
+        yield f"### {case['case']}, {case['batch']} samples, {case['steps']} steps"
+        yield arms(case["rows"])
+
+
+def memory(found: Found) -> Iterator[str]:
+    names = {
+        "recompute": "recomputed activations",
+        "accumulate": "accumulated gradients",
+        "sampling": "sampling in 8 batches",
+    }
+    rows = []
+    for name, title in names.items():
+        before, after = found[name]["above_start_mib"]
+        apart = max(found[name]["relative_difference"].values())
+        rows.append([title, f"{before:.0f}", f"{after:.0f}", f"{found[name]['share']:.0%}", f"{apart:.1g}"])
+    yield "Peak resident memory above what was there before the work; what is computed must stay the same."
+    yield table(["what saves memory", "MiB before", "MiB after", "share", "relative difference of the result"], rows)
+    p = found["profile"]
+    yield (
+        f"Sampling {p['digits']:,} digits in batches of {p['batch']}: resident memory grows by {p['growth']:.1f} MiB after "
+        f"the first batch, by {p['growth_second_half']:.1f} MiB in the second half."
+    )
+
+
+def precision(found: Found) -> Iterator[str]:
+    rows = []
+    for name, loss in found["losses"].items():
+        ratio = found["relative_to_fp32"].get(name)
+        apart = "" if ratio is None else f"{ratio['value']:+.2%} ({ratio['low']:+.2%} to {ratio['high']:+.2%})"
+        rows.append([name, f"{loss['value']:.4f}", apart])
+    yield f"`dit` at {found['size']}, {found['steps']:,} steps, on {found['device']}; wanted: {found['wanted']}."
+    yield table(["precision", "held-out loss", "against fp32"], rows)
+
+
+def soak(found: Found) -> Iterator[str]:
+    rows = [[kind, str(count)] for kind, count in found["kills_while"].items()]
+    yield (
+        f"{found['kills']} times SIGKILL over {found['runs']} runs, the same command again until each ended: "
+        f"**{found['files_that_differ']} files differ** from an undisturbed run's, of {found['bytes_compared']:,} bytes."
+    )
+    yield table(["killed while", "times"], rows)
+
+
+def scenes(found: Found) -> Iterator[str]:
+    rows = [
+        [k, f"{found[k]['wall median']:,}", f"{found[k]['processor median']:,}"] for k in ("rgb", "batch with captions")
+    ]
+    yield "Scenes of 32x32 drawn a second on one thread."
+    yield table(["what", "by the clock", "by processor time"], rows)
+
+
+def startup(found: Found) -> Iterator[str]:
+    names = {
+        "import_torch": "`import torch`",
+        "import_frisket_beyond_torch": "`import frisket` beyond it",
+        "frisket_help": "`frisket --help`",
+    }
+    rows = [
+        [title, f"{found[name]['median']:.2f}", f"{found[name]['least']:.2f} to {found[name]['most']:.2f}"]
+        for name, title in names.items()
+    ]
+    yield "Seconds in fresh processes, median and range."
+    yield table(["what", "s", "range"], rows)
+
+
+def fresh_machine(found: Found) -> Iterator[str]:
+    rows = [[f"`{c['command']}`", f"{c['seconds']:.0f}", str(c["exit_code"])] for c in found["commands"]]
+    yield (
+        "README's two commands in a new clone with a new environment and `HF_HUB_OFFLINE=1`. "
+        f"{found['machine']}, {found['date']}."
+    )
+    yield table(["command", "seconds, installation included", "exit code"], rows)
+    yield "Their words: [fresh-machine.log](fresh-machine.log)."
+    yield "```{literalinclude} fresh-machine.log\n:language: text\n```"
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Found], Iterator[str]]]] = {
+    "train_step": ("Training speed", train_step),
+    "sample": ("Sampling speed", sample),
+    "memory": ("Memory", memory),
+    "precision": ("Precision", precision),
+    "soak": ("Resuming", soak),
+    "scenes": ("Drawing scenes", scenes),
+    "startup": ("Starting", startup),
+    "fresh_machine": ("A fresh machine", fresh_machine),
+}
+
+
+def page() -> str:
+    """The page; a benchmark without a stored result is left out."""
+    parts = [HEAD.rstrip()]
+    for name, (title, section) in SECTIONS.items():
+        file = RESULTS / f"{name}.json"
+        if file.is_file():
+            parts += [f"## {title}", *section(json.loads(file.read_text())), f"Repeat: `python -m benchmarks.{name}`."]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        sys.exit(PAGE.read_text() != page())
+    PAGE.write_text(page())
