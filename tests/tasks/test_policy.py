@@ -1,10 +1,11 @@
 import itertools
+import math
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
-from frisket.adapters.policy import AddRevealPolicy
+from frisket.adapters.policy import AddRevealPolicy, RevealPolicy
 from frisket.codecs.text import Ids as IdsCodec
 from frisket.core import FrisketError, Step, register
 from frisket.data.base import Info
@@ -46,12 +47,12 @@ def moved(module, seed=0, by=0.5):
             value.add_(by * torch.randn(value.shape, generator=generator))
 
 
-def pipeline(sampler=SAMPLER):
+def pipeline(sampler=SAMPLER, slope=0.0):
     info = Info(kind="ids", shape=(N,), extra={"vocabulary": K})
     model = CONFIG.build()
     moved(model)
     made = Pipeline(model, Masked(vocabulary=K, schedule=Linear()), IdsCodec(vocabulary=K), sampler, info)
-    return AddRevealPolicy().apply(made, None, {}, 0)
+    return AddRevealPolicy(edit=RevealPolicy(length=1, slope=slope)).apply(made, None, {}, 0)
 
 
 def batch(count=3):
@@ -145,6 +146,13 @@ def test_ratios_beyond_the_clip_teach_nothing():
     assert ratio.grad[:4].tolist() == [0.0, 3.0, -3.0, 0.0]
 
 
+def test_entropy_is_paid_at_even_chances():
+    even = replace(TASK, entropy=2.0).build(pipeline(slope=0.0), {})
+    assert float(even(batch(), STEP)["entropy"].detach()) == pytest.approx(-2 * math.log(2), rel=1e-5)
+    steep = replace(TASK, entropy=2.0).build(pipeline(slope=50.0), {})
+    assert -0.1 < float(steep(batch(), STEP)["entropy"].detach()) < 0
+
+
 def test_the_acting_policy_is_renewed_on_time():
     task = replace(TASK, refresh=2).build(pipeline(), {})
     moved(task.model.policy, 1)
@@ -191,7 +199,7 @@ def test_samplers_that_do_not_follow_the_policy_are_refused(sampler, says):
 
 
 def test_refusals():
-    for change in ({"group": 1}, {"speed": -1.0}, {"clip": 0.0}, {"refresh": 0}):
+    for change in ({"group": 1}, {"speed": -1.0}, {"clip": 0.0}, {"refresh": 0}, {"entropy": -1.0}):
         with pytest.raises(FrisketError):
             replace(TASK, **change)
     with pytest.raises(FrisketError, match="known"):

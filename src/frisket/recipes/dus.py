@@ -72,7 +72,7 @@ STUDY = Study(
             "dilated": dilated(block), **{name: as_many(order, block) for name, order in OTHERS.items()}
         }.items()
     },
-    measures=("parallel_bits", "judged_bits", "writing_forwards"),
+    measures=("parallel_bits", "judged_bits", "forwards"),
     expect=tuple(
         less(measure, f"dilated, blocks of {block}", f"{name}, blocks of {block}")
         for measure in ("parallel_bits", "judged_bits")

@@ -70,7 +70,7 @@ STUDY = Study(
         **{name: {"sampler": filling(order, HIDDEN)} for name, order in ORDERS.items()},
         **{f"{name}, 4 a move": {"sampler": filling(ORDERS[name], HIDDEN // 4)} for name in ORDERS if name != "left to right"},
     },
-    measures=("solved", "solving_forwards"),
+    measures=("solved", "forwards"),
     expect=(
         more("solved", "confidence", "random"),
         more("solved", "margin", "random"),

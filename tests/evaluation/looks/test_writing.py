@@ -15,5 +15,5 @@ def test_samples_by_order_and_quality_against_forwards(mdlm_run, tmp_path):
     assert [s.title for s in sections] == ["The order of revealing", "Quality against forwards"]
     assert "dilated (6 forwards)" in sections[0].figures[0].markup
     found = numbers["writing"]
-    assert found["dilated"][0]["writing_forwards"] == 6.0
+    assert found["dilated"][0]["forwards"] == 6.0
     assert found["held_out_judged_bits"] < found["dilated"][0]["judged_bits"]

@@ -54,9 +54,9 @@ class Writing:
 @dataclass(frozen=True, kw_only=True)
 class Written:
     """judged_bits: bits a character of n samples under the judge. parallel_bits: cost of drawing in parallel, bits a
-    character, on up to 64 of them. writing_forwards: forwards a sample."""
+    character, on up to 64 of them. forwards: forwards a sample."""
 
-    gives: ClassVar[tuple[str, ...]] = ("judged_bits", "parallel_bits", "writing_forwards")
+    gives: ClassVar[tuple[str, ...]] = ("judged_bits", "parallel_bits", "forwards")
 
     def take(self, pipeline: Pipeline, data: Data, n: int, seed: int) -> dict[str, float]:
         """Raises `FrisketError` on data that are no text, and on a decoder whose law is not the product of its moves."""
@@ -65,7 +65,7 @@ class Written:
         return {
             "judged_bits": judged_bits(data, pipeline.decode(made.state)),
             "parallel_bits": parallel_bits(pipeline, made),
-            "writing_forwards": made.forwards / n,
+            "forwards": made.forwards / n,
         }
 
 
