@@ -106,6 +106,7 @@ def experiment(size: str) -> Experiment:
                     "dilated": tuple(dilated(block) for block in blocks),
                     **{name: tuple(as_many(order, block) for block in blocks) for name, order in orders.items()},
                 },
+                most=32,
             ),
         ),
         n_samples=128 if size == "small" else 4,
