@@ -44,7 +44,7 @@ class RevealPolicy:
 
     length: int
     at: float = 0.95
-    slope: float = 4.0
+    slope: float = 2.0
     network: Transformer = Transformer(width=32, heads=4, input=Patches(patch=1), blocks=repeat(Block(), 1))
 
     def __post_init__(self):

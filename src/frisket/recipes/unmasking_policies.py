@@ -34,6 +34,7 @@ from frisket.sampling.decoding.proposals import Greedy
 from frisket.sampling.decoding.selects import Threshold
 from frisket.sampling.sampler import Sampler
 from frisket.tasks.policy import Policy
+from frisket.training.ema import Power
 from frisket.training.optimisers import AdamW
 from frisket.training.schedules import Cosine
 from frisket.training.trainer import Trainer
@@ -78,7 +79,9 @@ def trained(size: str, speed: float = 1.0) -> Experiment:
         start=token_ordering.base(size),
         prepare=(AddRevealPolicy(),),
         task=Policy(judge=SudokuRules(size=6), group=group, speed=speed, entropy=0.0 if size == "small" else 0.01),
-        training=Trainer(batch=batch, steps=steps, optimiser=AdamW(lr=2e-3), schedule=Cosine(warmup=10), emas=()),
+        training=Trainer(
+            batch=batch, steps=steps, optimiser=AdamW(lr=1e-3), schedule=Cosine(warmup=10), emas=(Power(width=0.2),)
+        ),
         sampler=policy(),
         looks=(
             Solving(

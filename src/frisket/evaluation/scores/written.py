@@ -73,10 +73,12 @@ def check_blind(pipeline: Pipeline) -> None:
     """Raise `FrisketError` unless the places a move reveals do not depend on the ids drawn in it, and ids are drawn at
     temperature 1 and stay."""
     update = pipeline.sampler.update
-    ordered = isinstance(update, Ordered) and isinstance(update.select, BLIND)
-    blind = ordered and not any(isinstance(order, Confidence) for order in update.orders)
-    fits = blind or isinstance(update, Ancestral)
-    if not fits or update.proposal != Categorical() or update.commit != Lock():  # type: ignore[attr-defined]
+    fits = isinstance(update, Ancestral)
+    if isinstance(update, Ordered):
+        seen = any(isinstance(order, Confidence) for order in update.orders)
+        fits = isinstance(update.select, BLIND) and not seen
+    drawn = getattr(update, "proposal", None) == Categorical() and getattr(update, "commit", None) == Lock()
+    if not fits or not drawn:
         raise FrisketError(
             "parallel_bits needs a decoder that draws at temperature 1, keeps what it draws and chooses places without "
             f"looking at the draw; the sampler's is {update}"
