@@ -40,9 +40,13 @@ def test_the_model_itself_stays_bit_for_bit_and_comes_back_with_its_policy():
         assert next(build_edited(CONFIG, edited.edits).policy.parameters()).is_meta
 
 
-def test_an_untrained_policy_is_undecided():
-    policy = PolicyNetwork(RevealPolicy(length=6))
-    assert torch.equal(policy(torch.rand(3, 6), torch.ones(3, 6, dtype=torch.bool)), torch.zeros(3, 6))
+def test_an_untrained_policy_is_a_soft_threshold_or_undecided():
+    confidence, hidden = torch.tensor([[0.5, 0.9, 0.95, 0.99, 1.0, 0.2]]), torch.ones(1, 6, dtype=torch.bool)
+    start = PolicyNetwork(RevealPolicy(length=6, at=0.95, slope=2.0))(confidence, hidden)
+    torch.testing.assert_close(start[0, :4], 2 * torch.log(0.05 / (1 - confidence[0, :4])), rtol=1e-4, atol=1e-4)
+    assert bool((start[0].sort().indices == confidence[0].sort().indices).all())
+    undecided = PolicyNetwork(RevealPolicy(length=6, slope=0.0))
+    assert torch.equal(undecided(confidence, hidden), torch.zeros(1, 6))
 
 
 def test_visible_confidences_do_not_matter_and_other_lengths_work():
@@ -53,7 +57,7 @@ def test_visible_confidences_do_not_matter_and_other_lengths_work():
     assert torch.equal(policy(one, hidden), policy(other, hidden))
     other[0, 2] = 0.9
     assert not torch.equal(policy(one, hidden), policy(other, hidden))
-    assert policy(torch.rand(2, 9), torch.ones(2, 9, dtype=torch.bool)).shape == (2, 9)
+    assert policy(torch.full((2, 9), 0.5), torch.ones(2, 9, dtype=torch.bool)).shape == (2, 9)
     assert bool(torch.isfinite(policy(torch.ones(1, 6), torch.ones(1, 6, dtype=torch.bool))).all())
 
 
@@ -78,8 +82,9 @@ def test_it_is_tiny_and_there_is_one():
     model = apply_edits(CONFIG.build(), [RevealPolicy(length=6)])
     with pytest.raises(FrisketError, match="policy already"):
         apply_edits(model, [RevealPolicy(length=6)])
-    with pytest.raises(FrisketError, match="length"):
-        RevealPolicy(length=0)
+    for change in ({"length": 0}, {"length": 6, "at": 1.0}, {"length": 6, "slope": -1.0}):
+        with pytest.raises(FrisketError):
+            RevealPolicy(**change)
 
 
 def test_the_edit_keeps_its_promises():

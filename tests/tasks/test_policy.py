@@ -1,10 +1,11 @@
 import itertools
+import math
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
-from frisket.adapters.policy import AddRevealPolicy
+from frisket.adapters.policy import AddRevealPolicy, RevealPolicy
 from frisket.codecs.text import Ids as IdsCodec
 from frisket.core import FrisketError, Step, register
 from frisket.data.base import Info
@@ -19,7 +20,7 @@ from frisket.sampling.decoding.orders import Confidence
 from frisket.sampling.decoding.proposals import Greedy
 from frisket.sampling.pipeline import Pipeline
 from frisket.sampling.sampler import Sampler
-from frisket.tasks.policy import Policy, advantages, log_chance
+from frisket.tasks.policy import Policy, advantages, clipped_gain, log_chance
 
 N, K = 6, 4
 CONFIG = Transformer(width=16, heads=2, input=Ids(vocabulary=K, size=(N,)), output=Logits(vocabulary=K)).with_depth(1)
@@ -46,12 +47,12 @@ def moved(module, seed=0, by=0.5):
             value.add_(by * torch.randn(value.shape, generator=generator))
 
 
-def pipeline(sampler=SAMPLER):
+def pipeline(sampler=SAMPLER, slope=0.0):
     info = Info(kind="ids", shape=(N,), extra={"vocabulary": K})
     model = CONFIG.build()
     moved(model)
     made = Pipeline(model, Masked(vocabulary=K, schedule=Linear()), IdsCodec(vocabulary=K), sampler, info)
-    return AddRevealPolicy().apply(made, None, {}, 0)
+    return AddRevealPolicy(edit=RevealPolicy(length=1, slope=slope)).apply(made, None, {}, 0)
 
 
 def batch(count=3):
@@ -108,12 +109,10 @@ def test_advantages_sum_to_zero_and_an_even_group_teaches_nothing():
     assert torch.equal(found[1], torch.zeros(4, dtype=torch.float64))
 
 
-def test_only_the_policy_has_a_gradient_and_the_first_loss_is_zero():
-    task = TASK.build(pipeline(), {})
+def test_only_the_policy_has_a_gradient():
+    task = replace(TASK, judge=FirstPlace(always=True)).build(pipeline(), {})
     terms = task(batch(), STEP)
-    assert float(terms["policy"].detach()) == pytest.approx(
-        0.0, abs=1e-9
-    )  # ratios are one, advantages sum to zero a run
+    assert float(terms["missed"]) == pytest.approx(1 - float(task.runs(batch(), STEP).earned.mean()))
     sum(terms.values()).backward()
     with_gradient = {n for n, p in task.named_parameters() if p.grad is not None and bool(p.grad.any())}
     assert with_gradient
@@ -122,11 +121,11 @@ def test_only_the_policy_has_a_gradient_and_the_first_loss_is_zero():
 
 def test_the_gradient_is_that_of_the_log_chances_weighed_by_advantage():
     """At equal policies the objective's gradient is the plain policy gradient."""
-    task = TASK.build(pipeline(), {})
+    task = replace(TASK, judge=FirstPlace(always=True)).build(pipeline(), {})
     moved(task.model.policy, 1)
     task.acting.load_state_dict(task.model.policy.state_dict())
     made = task.runs(batch(), STEP)
-    weights = list(task.model.policy.parameters())
+    weights = [p for p in task.model.policy.parameters() if p.requires_grad]
     found = torch.autograd.grad(task(batch(), STEP)["policy"], weights, allow_unused=True)
     chance = log_chance(task.model.policy(made.confidence, made.hidden), made.hidden, made.chosen) * made.free
     each = torch.zeros(12, dtype=torch.float64).index_add(
@@ -139,14 +138,19 @@ def test_the_gradient_is_that_of_the_log_chances_weighed_by_advantage():
 
 
 def test_ratios_beyond_the_clip_teach_nothing():
-    task = replace(TASK, clip=1e-6).build(pipeline(), {})
-    moved(task.model.policy, 1, by=1.0)
-    made = task.runs(batch(), STEP)
-    advantage = advantages(made.earned, 4)[made.row]
-    ratio = (task._log_chance(task.model.policy, made) - task._log_chance(task.acting, made)).exp()
-    gain = torch.minimum(ratio * advantage, ratio.clamp(1 - 1e-6, 1 + 1e-6) * advantage)
-    assert bool((gain[advantage > 0] <= advantage[advantage > 0] * (1 + 1e-5)).all())
-    assert not torch.equal(ratio, torch.ones_like(ratio))
+    ratio = torch.tensor([2.0, 0.5, 2.0, 0.5, 1.0], requires_grad=True)
+    gain = clipped_gain(ratio, torch.tensor([3.0, 3.0, -3.0, -3.0, 3.0]), 0.2)
+    assert gain.tolist() == pytest.approx([3.6, 1.5, -6.0, -2.4, 3.0])
+    gain.sum().backward()
+    assert ratio.grad is not None
+    assert ratio.grad[:4].tolist() == [0.0, 3.0, -3.0, 0.0]
+
+
+def test_entropy_is_paid_at_even_chances():
+    even = replace(TASK, entropy=2.0).build(pipeline(slope=0.0), {})
+    assert float(even(batch(), STEP)["entropy"].detach()) == pytest.approx(-2 * math.log(2), rel=1e-5)
+    steep = replace(TASK, entropy=2.0).build(pipeline(slope=50.0), {})
+    assert -0.1 < float(steep(batch(), STEP)["entropy"].detach()) < 0
 
 
 def test_the_acting_policy_is_renewed_on_time():
@@ -163,7 +167,7 @@ def test_it_learns_to_be_fast_where_everything_is_right():
     task = replace(TASK, judge=FirstPlace(always=True), group=8, refresh=1).build(pipeline(), {})
     optimiser = torch.optim.Adam(task.model.policy.parameters(), lr=0.02)
     before = task.runs(batch(), STEP).forwards.double().mean()
-    for index in range(12):
+    for index in range(8):
         optimiser.zero_grad()
         step = STEP.at(index=index, sample=torch.arange(3) + 3 * index)
         sum(task(batch(), step).values()).backward()
@@ -195,7 +199,7 @@ def test_samplers_that_do_not_follow_the_policy_are_refused(sampler, says):
 
 
 def test_refusals():
-    for change in ({"group": 1}, {"speed": -1.0}, {"clip": 0.0}, {"refresh": 0}):
+    for change in ({"group": 1}, {"speed": -1.0}, {"clip": 0.0}, {"refresh": 0}, {"entropy": -1.0}):
         with pytest.raises(FrisketError):
             replace(TASK, **change)
     with pytest.raises(FrisketError, match="known"):

@@ -2,7 +2,9 @@
 
 arXiv 2512.09106: one transformer block over the model's confidences and the mask, modulated by how far the run is; it
 sees neither ids nor hidden states. The paper's code could not be had: width, the two scales of the confidence (itself
-and its log odds of error, since what matters lies close to 1) and the share of hidden places as time are our choice.
+and the logarithm of its distance from 1, since what matters lies there), the share of hidden places as time, and where
+it starts are our choice. Where random choices solve nothing, an undecided policy never earns anything to learn from, so
+it starts as a soft threshold on the confidence and learns what to add to that.
 The base model's own forward is untouched bit for bit; `order/learned` asks the policy.
 Shapes: r rows, n tokens.
 """
@@ -36,18 +38,22 @@ SUREST = 1e-6
 @register("edit/reveal-policy", cite=CITE_POLICY)
 @dataclass(frozen=True, kw_only=True)
 class RevealPolicy:
-    """length: tokens of a state (others work too, with positions computed for them). network: reads a state of three
-    channels, gives one."""
+    """length: tokens of a state (others work too, with positions computed for them). at, slope: the fixed part of the
+    log odds, slope x (log(1 - at) - log(1 - confidence)): even chances at confidence `at`; slope 0 starts undecided.
+    network: reads a state of three channels, gives what is added to that, nothing at first."""
 
     length: int
+    at: float = 0.95
+    slope: float = 2.0
     network: Transformer = Transformer(width=32, heads=4, input=Patches(patch=1), blocks=repeat(Block(), 1))
 
     def __post_init__(self):
         check(self.length >= 1, "edit.length", self.length, "at least 1")
+        check(0 <= self.at < 1, "edit.at", self.at, "in [0, 1)")
+        check(self.slope >= 0, "edit.slope", self.slope, "0 or more")
 
     def build(self, model: nn.Module) -> None:
-        """Add the fresh policy as `model.policy`; it starts undecided, at chance one half everywhere. Raises
-        `FrisketError` if the model has a policy."""
+        """Add the fresh policy as `model.policy`. Raises `FrisketError` if the model has one."""
         if hasattr(model, "policy"):
             raise FrisketError(f"{type(model).__name__} has a policy already; a model has one at a time")
         device = next(model.parameters()).device
@@ -63,16 +69,18 @@ class PolicyNetwork(nn.Module):
 
     def __init__(self, config: RevealPolicy):
         super().__init__()
+        self.even, self.slope = -math.log(1 - config.at), config.slope
         spec = Spec(kind="continuous", shape=(FEATURES, config.length))
         self.inner = config.network.fit(spec, 1, {}).build()
 
     def forward(self, confidence: Float[Tensor, "r n"], hidden: Bool[Tensor, "r n"]) -> Float[Tensor, "r n"]:
         """confidence: probability of the model's best id, before any temperature; 1 counts at visible places."""
         sure = confidence.to(torch.float64).masked_fill(~hidden, 1.0)
-        odds = -torch.log((1 - sure).clamp(min=SUREST)) / -math.log(SUREST)  # 0 at no confidence, 1 at the surest
-        state = torch.stack([sure, odds, hidden.to(sure.dtype)], dim=1).to(torch.float32)
+        close = -torch.log((1 - sure).clamp(min=SUREST))
+        state = torch.stack([sure, close / -math.log(SUREST), hidden.to(sure.dtype)], dim=1).to(torch.float32)
         share = hidden.to(torch.float32).mean(1)
-        return self.inner(state, 1000 * share).pred[:, 0]
+        start = self.slope * (close - self.even)
+        return start.to(torch.float32) + self.inner(state, 1000 * share).pred[:, 0]
 
 
 @register("prepare/reveal-policy", cite=CITE_POLICY)

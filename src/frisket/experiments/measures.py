@@ -18,7 +18,7 @@ from frisket.evaluation.evaluate import evaluate, measure_named
 from frisket.evaluation.features.pixels import PixelFeatures
 from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
-from frisket.evaluation.scores.base import PairedScore, score_measures, score_of
+from frisket.evaluation.scores.base import PairedScore, score_measures, scores_for
 from frisket.experiments.experiment import Experiment
 from frisket.sampling.conditions import class_counts
 from frisket.sampling.pipeline import Pipeline
@@ -40,8 +40,9 @@ def check_measurable(experiment: Experiment, wanted: Sequence[str]) -> None:
     """Raise `FrisketError` on a measure that a fitted experiment does not have, before anything is trained."""
     check_measures(wanted)
     info = experiment.data.open("test").info
+    scores = scores_for(wanted)
     for name in wanted:
-        score = score_of(name)
+        score = scores.get(name)
         if score is not None:
             paired = hasattr(score, "beside") and experiment.start is None
             check(not paired, f"measure {name!r} of {experiment.name}", "no start", "compared with a start")
@@ -64,14 +65,16 @@ def take(
     on `seed` only. start: what the pipeline was made of, for scores that compare with it."""
     check_measures(wanted)
     out: dict[str, float] = {}
-    for score in {cls: None for name in wanted if (cls := score_of(name)) is not None}:
+    scores = scores_for(wanted)
+    for score in dict.fromkeys(scores.values()):
         one = score()
         if not isinstance(one, PairedScore):
-            out |= one.take(pipeline, data, n, seed)
+            found = one.take(pipeline, data, n, seed)
         elif start is None:
             raise FrisketError(f"measure {', '.join(one.gives)} compares with a start, and there is none")
         else:
-            out |= one.beside(pipeline, start, data, n, seed)
+            found = one.beside(pipeline, start, data, n, seed)
+        out |= {name: value for name, value in found.items() if scores.get(name) is score}
     if "loss" in wanted:
         out["loss"] = held_out(pipeline, data, n, seed).mean.value
     if "bits" in wanted:

@@ -64,7 +64,7 @@ COUNTS = (
 )  # fmt: skip
 PARITY = Parity(kind="functions", difference=plans_difference, limit=1e-12)
 STUDY = Study(
-    bench={"n_samples": 256},
+    bench={"n_samples": 128},
     arms={
         f"{name}, blocks of {block}": {"sampler": sampler}
         for block in (64, 16)
@@ -72,7 +72,7 @@ STUDY = Study(
             "dilated": dilated(block), **{name: as_many(order, block) for name, order in OTHERS.items()}
         }.items()
     },
-    measures=("parallel_bits", "judged_bits", "writing_forwards"),
+    measures=("parallel_bits", "judged_bits", "forwards"),
     expect=tuple(
         less(measure, f"dilated, blocks of {block}", f"{name}, blocks of {block}")
         for measure in ("parallel_bits", "judged_bits")
@@ -106,9 +106,10 @@ def experiment(size: str) -> Experiment:
                     "dilated": tuple(dilated(block) for block in blocks),
                     **{name: tuple(as_many(order, block) for block in blocks) for name, order in orders.items()},
                 },
+                most=32,
             ),
         ),
-        n_samples=256 if size == "small" else 4,
+        n_samples=128 if size == "small" else 4,
         study=STUDY,
     )
 

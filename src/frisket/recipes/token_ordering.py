@@ -68,13 +68,14 @@ STUDY = Study(
     bench={"n_samples": 400},
     arms={
         **{name: {"sampler": filling(order, HIDDEN)} for name, order in ORDERS.items()},
-        **{f"{name}, 4 a move": {"sampler": filling(order, HIDDEN // 4)} for name, order in ORDERS.items()},
+        **{f"{name}, 4 a move": {"sampler": filling(ORDERS[name], HIDDEN // 4)} for name in ORDERS if name != "left to right"},
     },
-    measures=("solved", "solving_forwards"),
+    measures=("solved", "forwards"),
     expect=(
         more("solved", "confidence", "random"),
         more("solved", "margin", "random"),
         more("solved", "margin", "confidence"),
+        more("solved", "margin, 4 a move", "confidence, 4 a move"),
     ),
     budget="forwards",
     proxy=False,

@@ -47,19 +47,21 @@ class Judge(Protocol):
 class Policy:
     """judge: of finished states; the batch's `known` says what is given. group: runs of a problem. speed: how much fewer
     forwards are worth, 0 pays correctness alone. clip: how far a ratio may move. refresh: steps between renewals of the
-    policy that acts."""
+    policy that acts. entropy: what a hidden place's undecided chance is paid, times its entropy in nats."""
 
     judge: Judge
     group: int = 8
     speed: float = 1.0
     clip: float = 0.2
     refresh: int = 4
+    entropy: float = 0.0
 
     def __post_init__(self):
         check(self.group >= 2, "task.group", self.group, "at least 2, or nothing is compared")
         check(self.speed >= 0, "task.speed", self.speed, "0 or more")
         check(self.clip > 0, "task.clip", self.clip, "positive")
         check(self.refresh >= 1, "task.refresh", self.refresh, "1 step or more")
+        check(self.entropy >= 0, "task.entropy", self.entropy, "0 or more")
 
     def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline]) -> PolicyTask:
         return PolicyTask(self, pipeline)
@@ -116,16 +118,18 @@ class PolicyTask(nn.Module):
         return {"policy": policy_of(self.model)}
 
     def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """`policy`, the clipped objective, and `missed`, what the runs failed to earn (a constant to the gradient, so
-        that records show it)."""
+        """`policy`, the clipped objective; `missed`, what the runs failed to earn (a constant to the gradient, so that
+        records show it); `entropy`, if it is paid."""
         made = self.runs(batch, step)
         advantage = advantages(made.earned, self.config.group)
         ratio = (self._log_chance(policy_of(self.model), made) - self._log_chance(self.acting, made)).exp()
-        clipped = ratio.clamp(1 - self.config.clip, 1 + self.config.clip)
-        gain = torch.minimum(ratio * advantage[made.row], clipped * advantage[made.row]) * made.free
+        gain = clipped_gain(ratio, advantage[made.row], self.config.clip) * made.free
         count = torch.zeros_like(made.earned).index_add(0, made.row, torch.ones_like(gain))
         mean = torch.zeros_like(made.earned).index_add(0, made.row, gain) / count.clamp(min=1)
-        return {"policy": -mean.mean(), "missed": 1 - made.earned.mean()}
+        terms = {"policy": -mean.mean(), "missed": 1 - made.earned.mean()}
+        if self.config.entropy:
+            terms["entropy"] = -self.config.entropy * self._undecided(made)
+        return terms
 
     def after_step(self, step: Step) -> None:
         if (step.index + 1) % self.config.refresh == 0:
@@ -185,6 +189,15 @@ class PolicyTask(nn.Module):
             confidence=confidence, hidden=hidden, chosen=chosen, row=row, free=free, earned=earned, forwards=forwards
         )
 
+    def _undecided(self, made: Decisions) -> Tensor:
+        """Mean entropy of a hidden place's decision, nats: over a run's decisions, then over runs."""
+        scores = policy_of(self.model)(made.confidence, made.hidden) / self.select.temperature
+        chance = torch.sigmoid(scores)
+        nats = torch.nn.functional.softplus(scores) - chance * scores
+        each = (nats * made.hidden).sum(1) / made.hidden.sum(1)
+        total = torch.zeros(len(made.earned), dtype=each.dtype, device=each.device).index_add(0, made.row, each)
+        return (total / made.forwards.clamp(min=1)).mean()
+
     def _log_chance(self, policy: nn.Module, made: Decisions) -> Float[Tensor, "m"]:
         """Log probability of every decision, the places that wait included."""
         return log_chance(policy(made.confidence, made.hidden) / self.select.temperature, made.hidden, made.chosen)
@@ -203,6 +216,11 @@ def advantages(earned: Float[Tensor, "rows"], group: int) -> Float[Tensor, "rows
     grouped = earned.unflatten(0, (-1, group))
     centred = grouped - grouped.mean(1, keepdim=True)
     return (centred / (grouped.std(1, keepdim=True) + 1e-4)).flatten()
+
+
+def clipped_gain(ratio: Float[Tensor, "m"], advantage: Float[Tensor, "m"], clip: float) -> Float[Tensor, "m"]:
+    """min(ratio x advantage, ratio kept within 1 +- clip x advantage): what lies beyond is not pushed further."""
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
 
 
 def _confidence(logits: Tensor) -> Float[Tensor, "r n"]:

@@ -66,9 +66,9 @@ def _real(data: Data, count: int) -> float:
 
 def _curves(points: Points, real: float, n: int) -> Section:
     rows = [
-        (name, f"{p['writing_forwards']:.1f}", f"{p['judged_bits']:.3f}", f"{p['parallel_bits']:.3f}")
+        (name, f"{p['forwards']:.1f}", f"{p['judged_bits']:.3f}", f"{p['parallel_bits']:.3f}")
         for name, found in points.items()
-        for p in sorted(found, key=lambda p: p["writing_forwards"])
+        for p in sorted(found, key=lambda p: p["forwards"])
     ]
     figures = (
         _chart(points, lambda p: p["parallel_bits"], "bits a character", {}, "Cost of drawing in parallel: the divergence "
@@ -86,6 +86,6 @@ def _chart(
 ) -> Figure:
     lines = []
     for name, found in points.items():
-        ordered = sorted(found, key=lambda p: p["writing_forwards"])
-        lines.append(Line(name=name, x=[p["writing_forwards"] for p in ordered], y=[value(p) for p in ordered]))
+        ordered = sorted(found, key=lambda p: p["forwards"])
+        lines.append(Line(name=name, x=[p["forwards"] for p in ordered], y=[value(p) for p in ordered]))
     return chart(lines, x_label="forwards a sample", y_label=label, x_scale="log", levels=levels, caption=caption)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Protocol, runtime_checkable
 
 from frisket.core.registry import lookup, names
@@ -34,6 +35,14 @@ class PairedScore(Protocol):
 def score_of(measure: str) -> type[Score] | type[PairedScore] | None:
     """The registered score that gives a measure, or None."""
     return next((cls for cls in map(lookup, names("score")) if measure in cls.gives), None)  # type: ignore[attr-defined]
+
+
+def scores_for(measures: Sequence[str]) -> dict[str, type[Score] | type[PairedScore]]:
+    """The score of each measure that some score gives. What several give ("forwards") comes from the one that another
+    measure needs, so that both are of the same samples; else from the first by name."""
+    givers = {m: [cls for cls in map(lookup, names("score")) if m in cls.gives] for m in measures}  # type: ignore[attr-defined]
+    needed = {found[0] for found in givers.values() if len(found) == 1}
+    return {m: next((cls for cls in found if cls in needed), found[0]) for m, found in givers.items() if found}
 
 
 def score_measures() -> list[str]:

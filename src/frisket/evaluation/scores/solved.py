@@ -41,17 +41,17 @@ class Solutions:
 @register("score/solved")
 @dataclass(frozen=True, kw_only=True)
 class Solved:
-    """solved: share of n held-out problems that are completed correctly as a whole. solving_forwards: mean forwards a
+    """solved: share of n held-out problems that are completed correctly as a whole. forwards: mean forwards a
     problem. earned: mean of right x (1 - (forwards - 1) / hidden places), which weighs both."""
 
-    gives: ClassVar[tuple[str, ...]] = ("solved", "solving_forwards", "earned")
+    gives: ClassVar[tuple[str, ...]] = ("solved", "forwards", "earned")
 
     def take(self, pipeline: Pipeline, data: Data, n: int, seed: int) -> dict[str, float]:
         """Raises `FrisketError` on data without a judge or without anything known."""
         found = solve(pipeline, data, n, seed)
         return {
             "solved": float(found.right.double().mean()),
-            "solving_forwards": float(found.forwards.double().mean()),
+            "forwards": float(found.forwards.double().mean()),
             "earned": float(found.earned().double().mean()),
         }
 

@@ -54,9 +54,9 @@ class Writing:
 @dataclass(frozen=True, kw_only=True)
 class Written:
     """judged_bits: bits a character of n samples under the judge. parallel_bits: cost of drawing in parallel, bits a
-    character, on up to 64 of them. writing_forwards: forwards a sample."""
+    character, on up to 64 of them. forwards: forwards a sample."""
 
-    gives: ClassVar[tuple[str, ...]] = ("judged_bits", "parallel_bits", "writing_forwards")
+    gives: ClassVar[tuple[str, ...]] = ("judged_bits", "parallel_bits", "forwards")
 
     def take(self, pipeline: Pipeline, data: Data, n: int, seed: int) -> dict[str, float]:
         """Raises `FrisketError` on data that are no text, and on a decoder whose law is not the product of its moves."""
@@ -65,7 +65,7 @@ class Written:
         return {
             "judged_bits": judged_bits(data, pipeline.decode(made.state)),
             "parallel_bits": parallel_bits(pipeline, made),
-            "writing_forwards": made.forwards / n,
+            "forwards": made.forwards / n,
         }
 
 
@@ -73,10 +73,12 @@ def check_blind(pipeline: Pipeline) -> None:
     """Raise `FrisketError` unless the places a move reveals do not depend on the ids drawn in it, and ids are drawn at
     temperature 1 and stay."""
     update = pipeline.sampler.update
-    ordered = isinstance(update, Ordered) and isinstance(update.select, BLIND)
-    blind = ordered and not any(isinstance(order, Confidence) for order in update.orders)
-    fits = blind or isinstance(update, Ancestral)
-    if not fits or update.proposal != Categorical() or update.commit != Lock():  # type: ignore[attr-defined]
+    fits = isinstance(update, Ancestral)
+    if isinstance(update, Ordered):
+        seen = any(isinstance(order, Confidence) for order in update.orders)
+        fits = isinstance(update.select, BLIND) and not seen
+    drawn = getattr(update, "proposal", None) == Categorical() and getattr(update, "commit", None) == Lock()
+    if not fits or not drawn:
         raise FrisketError(
             "parallel_bits needs a decoder that draws at temperature 1, keeps what it draws and chooses places without "
             f"looking at the draw; the sampler's is {update}"
