@@ -68,7 +68,7 @@ STUDY = Study(
         "predicted": {"model.focus": Predicted()},
         "displaced": {"model.focus": Displaced()},
     },
-    bench={"training.steps": 500, "n_samples": 256},
+    bench={"training.steps": 1000, "n_samples": 256},
     measures=("pq", "ap", "miou"),
     expect=(
         more("pq", "predicted", "everywhere"),

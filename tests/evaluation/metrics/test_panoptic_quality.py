@@ -75,7 +75,7 @@ def test_tallies_of_images_add_and_agree_with_torchmetrics():
             found[i].clamp(min=0), numbers[i] * (found[i] > 0), truth[i].clamp(min=0), own[i] * (truth[i] > 0), 4
         )
     scores = total.qualities()
-    assert [scores[n] for n in ("pq", "sq", "rq")] == pytest.approx(g["pq"].tolist(), abs=1e-9)
+    assert [scores[n] for n in ("pq", "sq", "rq")] == pytest.approx(g["pq"].tolist(), abs=1e-6)
 
 
 def test_nothing_has_no_quality_and_other_classes_are_refused():

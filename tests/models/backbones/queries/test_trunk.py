@@ -21,9 +21,9 @@ def test_maps_have_the_stated_channels_and_strides():
 
 
 def test_bottlenecks_and_the_large_stem_start_at_stride_four():
-    trunk = Residual(widths=(8, 16), depths=(1, 1), block="bottleneck", stem="7x7", stem_width=8)
+    trunk = Residual(widths=(32, 64), depths=(1, 1), block="bottleneck", stem="7x7", stem_width=8)
     maps = build_real(lambda: trunk.build(1))(torch.zeros(1, 1, 32, 32))
-    assert [tuple(m.shape[1:]) for m in maps] == [(8, 8, 8), (16, 4, 4)]
+    assert [tuple(m.shape[1:]) for m in maps] == [(32, 8, 8), (64, 4, 4)]
     assert trunk.strides == (4, 8)
 
 

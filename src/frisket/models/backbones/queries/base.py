@@ -43,9 +43,11 @@ class Trunk(Protocol):
 
 @runtime_checkable
 class PixelDecoder(Protocol):
-    """A registered value ("pixels/...") that builds a module from a trunk's maps to `Refined`. levels: how many memory
-    maps it gives."""
+    """A registered value ("pixels/...") that builds a module from a trunk's maps to `Refined`."""
 
-    levels: int
+    @property
+    def levels(self) -> int:
+        """How many memory maps it gives."""
+        ...
 
     def build(self, channels: Sequence[int], width: int, heads: int) -> nn.Module: ...
