@@ -10,16 +10,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-<<<<<<< HEAD
 from frisket.cli.options import option_names, parse
-from frisket.cli.targets import label_of, load_on
+from frisket.cli.targets import load_on, said
 from frisket.core.config import override
 from frisket.core.errors import FrisketError, check, unknown
-=======
-from frisket.cli.options import parse
-from frisket.cli.targets import load_on, said
-from frisket.core.errors import FrisketError, check
->>>>>>> main
 from frisket.core.files import atomic_file, save_tensors
 from frisket.core.registry import lookup, names
 from frisket.data.base import Info
