@@ -72,7 +72,9 @@ class Probe:
             for first in range(0, n, BATCH):
                 ids = torch.arange(first, min(first + BATCH, n))
                 batch = source.batch(ids)
-                parts.append(self._one(pipeline, batch["x"].to(pipeline.device), Step(seed=seed, sample=ids, run="probe")))
+                parts.append(
+                    self._one(pipeline, batch["x"].to(pipeline.device), Step(seed=seed, sample=ids, run="probe"))
+                )
                 labels.append(batch["label"])
         finally:
             pipeline.model.train(was_training)

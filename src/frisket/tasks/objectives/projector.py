@@ -9,6 +9,7 @@ Shapes: b batch, n tokens, d width, z target's width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ class Projector:
     def macs(self, width: int, target: int) -> int:
         """Multiply-accumulates for one token."""
         sizes = self.sizes(width, target)
-        return sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
+        return sum(a * b for a, b in pairwise(sizes))
 
     def parameters(self, width: int, target: int) -> int:
         """Numbers in its weights and biases."""
@@ -55,7 +56,7 @@ class ProjectorModule(nn.Module):
 
     def __init__(self, sizes: tuple[int, ...]):
         super().__init__()
-        self.layers = nn.ModuleList(linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(linear(a, b) for a, b in pairwise(sizes))
 
     def forward(self, h: Float[Tensor, "b n d"]) -> Float[Tensor, "b n z"]:
         for i, layer in enumerate(self.layers):
