@@ -317,7 +317,9 @@ def test_an_objective_is_given_what_the_experiment_needs_and_says_what_follows_a
     saved = weights(task)
     assert "weights/projectors.0.scale" in saved
     assert not any("teacher" in name or "held" in name for name in saved)
-    assert Diffusion(objectives=(config,)).step_macs(None, 0) == 7.0
+    cost = SimpleNamespace(model=None)
+    assert Diffusion(objectives=(config,)).step_macs(cost, 10) == 30 + 7
+    assert Diffusion(objectives=(config,), passes=FullAndMasked()).step_macs(cost, 10) == 60 + 14
 
 
 def test_the_config_is_a_value_and_refuses_bad_numbers():

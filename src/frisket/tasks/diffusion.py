@@ -68,7 +68,8 @@ class Diffusion:
         one."""
         chosen = mean_forward(experiment, chooses_of(experiment.model, self.choose), forward)
         stated = [objective.step_macs for objective in self.objectives if hasattr(objective, "step_macs")]
-        return 3 * self.passes.forwards(forward, chosen) + sum(macs(experiment, forward) for macs in stated)
+        more = sum(macs(experiment, forward) for macs in stated) * self.passes.forwards(1, 1)
+        return 3 * self.passes.forwards(forward, chosen) + more
 
     def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> DiffusionTask:
         """The task that trains the pipeline's model, previews with its sampler and saves it whole. Conditions that are

@@ -23,6 +23,7 @@ from frisket.core.registry import register
 from frisket.models.grid import Grid
 from frisket.models.init import build_real, linear
 from frisket.models.layers.maps import GroupNorm, MapNorm, conv
+from frisket.models.layers.norms import LayerNorm
 
 
 @register("backbone/patch-encoder")
@@ -70,7 +71,7 @@ class PatchEncoderModel(nn.Module):
         self.config = config
         self.embed = linear(config.channels * config.patch**2, config.width, role="input")
         self.blocks = nn.ModuleList(_Residual(config) for _ in range(config.depth))
-        self.norm = config.norm.build(config.width)
+        self.norm = LayerNorm(affine="weight").build(config.width)  # of a token: over the map, its mean would be void
         self.classes = linear(config.width, config.classes, role="output")
 
     def features(self, state: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
@@ -80,7 +81,7 @@ class PatchEncoderModel(nn.Module):
         maps = h.transpose(1, 2).unflatten(2, grid.axes)
         for block in self.blocks:
             maps = block(maps)
-        return self.norm(maps).flatten(2).transpose(1, 2)
+        return self.norm(maps.flatten(2).transpose(1, 2))
 
     def forward(self, x_t: Float[Tensor, "b c h w"], t: Any = None, cond: Any = None) -> Output:
         """Logits (b, k) of the mean feature. It reads neither a time nor a condition."""
