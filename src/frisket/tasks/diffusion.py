@@ -67,7 +67,7 @@ class Diffusion:
         in the mean over who passes through the model's spans, and what objectives state. forward: those of a dense
         one."""
         chosen = mean_forward(experiment, chooses_of(experiment.model, self.choose), forward)
-        stated = [objective.step_macs for objective in self.objectives if hasattr(objective, "step_macs")]
+        stated = [macs for macs in (getattr(o, "step_macs", None) for o in self.objectives) if macs is not None]
         more = sum(macs(experiment, forward) for macs in stated) * self.passes.forwards(1, 1)
         return 3 * self.passes.forwards(forward, chosen) + more
 

@@ -86,7 +86,7 @@ class Probe:
         t = torch.full((len(x),), self.t, dtype=torch.float64, device=x.device)
         noise = process.noise(tuple(state.shape[1:]), step).to(x.device)
         corrupted = process.corrupt(state, t, noise)
-        dropped = dict.fromkeys(getattr(getattr(model, "doors", None), "ways", ()))
+        dropped: dict[str, Any] = dict.fromkeys(getattr(getattr(model, "doors", None), "ways", ()))
         counts = class_counts(model, pipeline.info)
         cond = read_conditions(dropped, len(x), counts, pipeline.info, x.device, pipeline.readers) if dropped else None
         found: dict[int, Tensor] = {}

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from frisket.core.errors import FrisketError, check
 from frisket.core.sites import Handler
 from frisket.models.numbering import blocks_of
-from frisket.models.plans.base import ALL, Choose
+from frisket.models.plans.base import Choose
 from frisket.models.spans import run_of
 from frisket.models.tokens import Tokens, gather
 from frisket.sampling.pipeline import Pipeline
@@ -79,7 +79,7 @@ def check_sites(pipeline: Pipeline, sites: Sequence[str], chooses: Mapping[str, 
     tags, depth = model.tags(torch.empty(1, *pipeline.spec.shape)), len(blocks_of(model))
     named = model.plan.runs(depth) if hasattr(model, "plan") else {}
     for name, choose in chooses.items():
-        low, high = (0, depth) if name == ALL else named.get(name) or run_of(name)
+        low, high = named.get(name) or run_of(name) or (0, depth)  # what is neither is the run of all, blocks[:]
         skipped = any(chance > 0 and passing == 0 for chance, passing in choose.counts(tags))
         inside = [site for site in sites if any(site == f"block[{i}]" for i in range(low, high))]
         if skipped and inside:
