@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -70,7 +71,7 @@ def falls(rows: Sequence[dict[str, Any]]) -> bool:
     """Whether each arm with fewer active experts takes less time than the next."""
     by_name = {row["arm"]: row["measured"]["median"] for row in rows}
     speeds = [by_name[f"{k} of {EXPERTS}"] for k in ACTIVE]
-    return all(a > b for a, b in zip(speeds, speeds[1:], strict=False))
+    return all(a > b for a, b in pairwise(speeds))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -64,12 +64,12 @@ def test_the_velocity_release_leaves_the_variance_out():
 
 def test_the_names_of_the_flash_variant_are_read():
     weights, inputs, _ = golden("dit-moe")
-    renamed = {
-        k.replace("attn.qkv", "attn.Wqkv").replace("attn.proj", "attn.out_proj"): v for k, v in weights.items()
-    }
+    renamed = {k.replace("attn.qkv", "attn.Wqkv").replace("attn.proj", "attn.out_proj"): v for k, v in weights.items()}
     for i in range(2):
         for which in ("q", "k"):
-            renamed |= {f"blocks.{i}.attn.{which}_norm.{k}": torch.full((8,), v) for k, v in (("weight", 1.0), ("bias", 0.0))}
+            renamed |= {
+                f"blocks.{i}.attn.{which}_norm.{k}": torch.full((8,), v) for k, v in (("weight", 1.0), ("bias", 0.0))
+            }
     model = load_official("dit-moe", renamed, num_heads=2)
     assert model.config.blocks[0] == moe_block(4, qk_norm=LayerNorm(affine="both"))
     assert torch.isfinite(model(inputs["x"], inputs["t"], Condition.of(label=inputs["y"])).pred).all()

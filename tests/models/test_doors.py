@@ -82,7 +82,11 @@ def test_an_embedder_must_fit_its_way():
 def test_doors_are_told_how_many_classes_there_are():
     doors = (Door(name="label"), Door(name="words", way="context", embedder=TextIds()))
     found = counted(doors, {"label": 7, "style": 3})
-    assert [(d.name, getattr(d.embedder, "classes", None)) for d in found] == [("label", 7), ("words", None), ("style", 3)]
+    assert [(d.name, getattr(d.embedder, "classes", None)) for d in found] == [
+        ("label", 7),
+        ("words", None),
+        ("style", 3),
+    ]
     assert [d.name for d in counted(doors, {})] == ["words"]  # nobody counts the labels
     with pytest.raises(FrisketError, match="embeds something else"):
         counted(doors, {"words": 2})

@@ -77,9 +77,7 @@ def load_dit_moe_rf(
     return _load(weights, num_heads, num_experts_per_tok, drop_variance=True)
 
 
-def _load(
-    weights: Taken, heads: int | None, active: int, drop_variance: bool
-) -> tuple[Transformer, dict[str, Tensor]]:
+def _load(weights: Taken, heads: int | None, active: int, drop_variance: bool) -> tuple[Transformer, dict[str, Tensor]]:
     patches, table = weights("x_embedder.proj.weight"), weights("pos_embed")
     width, channels, patch, _ = patches.shape
     side, depth = math.isqrt(table.shape[1]) * patch, weights.depth("blocks.")

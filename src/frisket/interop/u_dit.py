@@ -20,7 +20,7 @@ from frisket.models.doors import Door
 from frisket.models.layers.convolutions import ConvolutionIn, ConvolutionOut
 from frisket.models.layers.depthwise import Reparameterised
 from frisket.models.layers.downsampled import Phases
-from frisket.models.layers.embedders import ClassIds, Timestep
+from frisket.models.layers.embedders import ClassIds
 from frisket.sampling.pipeline import Pipeline
 
 SIZES = {"S": (96, 4), "B": (192, 8), "L": (384, 16)}  # width of the first stage, heads
@@ -61,7 +61,7 @@ def load_u_dit(
     the weights do not tell."""
     stem = weights("x_embedder.proj.weight")
     width, channels = stem.shape[:2]
-    published = {w: h for w, h in SIZES.values()}
+    published = dict(SIZES.values())
     if num_heads is None and width not in published:
         raise FrisketError(f"no published U-DiT has width {width}; give num_heads as a fact")
     heads = published[width] if num_heads is None else num_heads
@@ -87,7 +87,10 @@ def _ends(width: int) -> dict[str, str]:
     out["final_layer.adaLN_modulation.1"] = "final_modulation.linear"
     out |= {f"{name}.body.0": f"stages.{s}.enter.conv" for name, s in WAYS.items()}
     for level, prefix in ((1, ""), (2, f"more.{2 * width}."), (3, f"more.{4 * width}.")):
-        out |= {f"t_embedder_{level}.mlp.0": f"{prefix}time.mlp.up", f"t_embedder_{level}.mlp.2": f"{prefix}time.mlp.out"}
+        out |= {
+            f"t_embedder_{level}.mlp.0": f"{prefix}time.mlp.up",
+            f"t_embedder_{level}.mlp.2": f"{prefix}time.mlp.out",
+        }
         out[f"y_embedder_{level}.embedding_table"] = f"{prefix}doors.embedders.label.table"
     return out
 

@@ -58,7 +58,7 @@ def linear_gmacs(size: str, experts: int = 8) -> float:
     """10^9 multiply-accumulates of one forward pass on a 32 x 32 latent, active experts alone, without the products of
     attention, which the published numbers leave out."""
     config = dit_moe(size, experts)
-    attention = 2 * config.input.grid.tokens ** 2 * config.width * config.depth
+    attention = 2 * config.input.grid.tokens**2 * config.width * config.depth
     return (macs_of_size(config, (4, 32, 32)) - attention) / 1e9
 
 

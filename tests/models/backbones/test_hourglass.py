@@ -133,7 +133,9 @@ def test_translations_by_eight_without_positions_and_edges():
 def test_attention_in_planes_has_a_quarter_of_the_products():
     def macs(factor):
         block = attending(Phases(factor=factor))
-        return count_macs(u_transformer(8, 2, (0, 0, 1, 0, 0), channels=2, side=32, classes=5, block=block).build(), (2, 32, 32))
+        return count_macs(
+            u_transformer(8, 2, (0, 0, 1, 0, 0), channels=2, side=32, classes=5, block=block).build(), (2, 32, 32)
+        )
 
     full = 2 * 2 * 64**2 * 32  # two blocks of 64 tokens of width 32 at the bottom
     assert macs(1) - macs(2) == full - full // 4
@@ -173,5 +175,7 @@ def test_what_it_cannot_do_is_refused():
 
 
 def test_one_stage_alone_is_a_convolutional_isotropic_network():
-    alone = Hourglass(stages=(Stage(width=8, blocks=(u_block(),)),), heads=2, doors=(Door(embedder=ClassIds(classes=5)),))
+    alone = Hourglass(
+        stages=(Stage(width=8, blocks=(u_block(),)),), heads=2, doors=(Door(embedder=ClassIds(classes=5)),)
+    )
     assert stirred(alone)(X[:, :1], T, COND).pred.shape == (2, 1, 8, 8)

@@ -30,7 +30,7 @@ from frisket.models.doors import Door, Doors, counted
 from frisket.models.grid import Grid
 from frisket.models.init import build_real
 from frisket.models.layers.base import Embedder, Side, Sizes
-from frisket.models.layers.embedders import ClassIds, Timestep
+from frisket.models.layers.embedders import Timestep
 from frisket.models.layers.ends import Head, Ids, Input, Logits, Patches, PatchesOut
 from frisket.models.layers.modulation import AdaLNZero, Modulation, modulate, shared_key, spread
 from frisket.models.layers.norms import LayerNorm, Norm

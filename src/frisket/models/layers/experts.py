@@ -25,7 +25,9 @@ from frisket.models.layers.routers import Balance, BatchBalance, Routed, Router,
 from frisket.models.tokens import Tokens
 
 
-@register("ffn/experts", cite="Fei et al. Scaling Diffusion Transformers to 16 Billion Parameters. 2024. arXiv:2407.11633")
+@register(
+    "ffn/experts", cite="Fei et al. Scaling Diffusion Transformers to 16 Billion Parameters. 2024. arXiv:2407.11633"
+)
 @dataclass(frozen=True, kw_only=True)
 class Experts:
     """experts: how many there are. active: how many each token passes. expert: what one is. shared: what every token
