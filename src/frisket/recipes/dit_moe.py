@@ -106,7 +106,7 @@ STUDY = Study(
         "nothing shared": {"model.blocks": _blocks(replace(SPARSE, expert=SwiGLU(ratio=5.0), shared=None))},
         "no balance": {"model.blocks": _blocks(replace(SPARSE, balance=None))},
     },
-    measures=("loss", "expert_entropy", "expert_by_place", "expert_by_time"),
+    measures=("loss", "expert_entropy", "expert_by_place", "expert_by_time", "expert_by_class"),
     expect=(
         less("loss", "experts", "dense, equal active"),
         less("loss", "experts", "nothing shared"),
@@ -116,7 +116,7 @@ STUDY = Study(
     note="Held-out loss at equal FLOPs, in place of FID; two of four experts. 'Dense, equal active' has the multiply-"
          "accumulates of two experts and the shared one, 'dense, equal total' the parameters of all, so it takes fewer "
          "steps; 'nothing shared' puts the shared part's width into the experts. Entropy is that of the experts' load "
-         "over its largest value; bits that place and time tell of the expert are stated.",
+         "over its largest value; bits that place, time and class tell of the expert are stated.",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from frisket.evaluation.scores.experts import ExpertClasses, ExpertUse, evenness
 from frisket.models.block import repeat
 from frisket.models.layers.experts import Experts
 from frisket.models.layers.ffn import SwiGLU
+from frisket.models.layers.routers import Routed
 from frisket.recipes.dit_moe import mixed
 from frisket.testing.backbones import stir
 
@@ -62,7 +64,6 @@ def test_experts_chosen_by_place_alone_tell_the_place_and_not_the_time():
         def by_place(h, router=router):
             ids = torch.arange(h.shape[1]).remainder(4).expand(len(h), -1).unsqueeze(-1)
             scores = torch.nn.functional.one_hot(ids.squeeze(-1), 4).float()
-            from frisket.models.layers.routers import Routed
 
             return Routed(scores, ids, torch.ones_like(ids, dtype=h.dtype))
 
@@ -75,7 +76,6 @@ def test_experts_chosen_by_place_alone_tell_the_place_and_not_the_time():
 
 
 def test_classes_are_asked_for():
-    from frisket.data.scenes.source import Scenes
-
+    unlabelled = SimpleNamespace(open=lambda split: SimpleNamespace(info=SimpleNamespace(classes=())))
     with pytest.raises(FrisketError, match="classes of the data"):
-        ExpertClasses().take(sparse(), Scenes(size=(8, 8)), 4, 0)
+        ExpertClasses().take(sparse(), unlabelled, 4, 0)
