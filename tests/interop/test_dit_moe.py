@@ -12,6 +12,7 @@ from frisket.interop.dit_moe import PROCESS, dit_moe, dit_moe_pipeline, dit_moe_
 from frisket.interop.golden import GOLDEN, forward_difference, golden
 from frisket.interop.official import load_official
 from frisket.models.block import repeat
+from frisket.models.count import parameters_of_size
 from frisket.models.layers.norms import LayerNorm
 from frisket.models.layers.routers import Renormalised
 
@@ -88,3 +89,12 @@ def test_published_sizes_have_their_shapes():
     config = dit_moe("B", 16)
     assert (config.depth, config.width, config.heads) == (12, 768, 12)
     assert config.blocks[0].branches[1].mixer.experts == 16
+
+
+@pytest.mark.parametrize("experts", [2, 8, 16])
+def test_parameters_to_the_integer(experts):
+    d, depth = 384, 12
+    block = (12 * experts + 6 + 4 + 6) * d**2 + experts * d + 4 * d + 6 * d
+    time, label = 256 * d + d + d * d + d, 1001 * d
+    head = 2 * d * d + 2 * d + d * 32 + 32
+    assert parameters_of_size(dit_moe("S", experts)) == depth * block + (16 * d + d) + 256 * d + time + label + head

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from frisket.compression.folding import FoldConvolutions
+from frisket.compression.folding import FoldConvolutions, fold_block
 from frisket.core import Condition, FrisketError, apply_edits
 from frisket.interop.golden import GOLDEN, forward_difference, golden
 from frisket.interop.official import load_official
-from frisket.interop.u_dit import u_dit_pipeline
+from frisket.interop.u_dit import SIZES, u_block, u_dit_pipeline, u_transformer
+from frisket.models.count import parameters_of_size
 
 FACTS = {"num_heads": 2, "input_size": 8}
 
@@ -54,3 +55,8 @@ def test_a_width_that_was_not_published_needs_its_heads():
     weights, *_ = golden("u-dit")
     with pytest.raises(FrisketError, match="num_heads"):
         load_official("u-dit", weights, input_size=8)
+
+
+def test_the_published_count_is_of_the_folded_network():
+    assert parameters_of_size(u_transformer(*SIZES["S"], block=fold_block(u_block()))) == 52_045_240
+    assert parameters_of_size(u_transformer(*SIZES["S"])) == 58_896_568

@@ -12,6 +12,7 @@ Shapes: b batch, n tokens, p planes, m tokens of a plane, h heads, d width, e wi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -83,7 +84,7 @@ class Phases:
         _check_fields(self)
 
     def build(self, sizes: Sizes) -> nn.Module:
-        return _Phases(self, sizes)
+        return _Planes(self, sizes, cut, put_together)
 
 
 @register("mixer/pooled")
@@ -102,7 +103,7 @@ class Pooled:
         _check_fields(self)
 
     def build(self, sizes: Sizes) -> nn.Module:
-        return _Pooled(self, sizes)
+        return _Planes(self, sizes, average, repeat)
 
 
 def _check_fields(config: Phases | Pooled) -> None:
@@ -124,6 +125,16 @@ def put_together(x: Float[Tensor, "b p m d"], factor: int, axes: tuple[int, int]
     return parts.permute(0, 3, 1, 4, 2, 5).reshape(b, y * w, d)
 
 
+def average(x: Float[Tensor, "b d y x"], factor: int) -> Float[Tensor, "b 1 m d"]:
+    """One plane, the mean of each square."""
+    return as_tokens(functional.avg_pool2d(x, factor)).unsqueeze(1)
+
+
+def repeat(x: Float[Tensor, "b 1 m d"], factor: int, axes: tuple[int, int]) -> Float[Tensor, "b n d"]:
+    """Each value of the plane in all places of its square."""
+    return put_together(x.expand(-1, factor**2, -1, -1), factor, axes)
+
+
 class _Scaled(nn.Module):
     def forward(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         return q, k
@@ -143,16 +154,18 @@ class _Cosine(nn.Module):
 
 
 class _Planes(nn.Module):
-    """Attention within planes; `down` and `up` say which."""
+    """Attention within planes; `down` makes them of a map, `up` tokens of them."""
 
     attends = True
 
-    def __init__(self, config: Phases | Pooled, sizes: Sizes):
+    def __init__(
+        self, config: Phases | Pooled, sizes: Sizes, down: Callable[..., Tensor], up: Callable[..., Tensor]
+    ):  # fmt: skip
         super().__init__()
         self.heads = sizes.heads if config.heads is None else config.heads
         fits = self.heads > 0 and sizes.width % self.heads == 0
         check(fits, "heads", self.heads, f"a divisor of the width {sizes.width}")
-        self.factor, self.mask = config.factor, config.mask
+        self.factor, self.mask, self.down, self.up = config.factor, config.mask, down, up
         self.local = conv(sizes.width, sizes.width, config.local, groups=sizes.width) if config.local else None
         self.qkv = linear(sizes.width, 3 * sizes.width)
         self.scores = config.scores.build(self.heads)
@@ -166,7 +179,7 @@ class _Planes(nn.Module):
         x = plane(tokens, axes)
         check(all(a % self.factor == 0 for a in axes), "grid", axes, f"a multiple of {self.factor} on each axis")
         x = x if self.local is None else x + self.local(x)
-        coarse = self.down(x)  # (b, p, m, d)
+        coarse = self.down(x, self.factor)  # (b, p, m, d)
         q, k, v = self.qkv(coarse).unflatten(-1, (3, self.heads, -1)).permute(3, 0, 1, 4, 2, 5)  # (b, p, h, m, e)
         q, k = self.scores(q, k)
         tags = self._tags(Grid.of(tuple(a // self.factor for a in axes)), x.device)
@@ -174,7 +187,7 @@ class _Planes(nn.Module):
         parts = [part.flatten(1, 2) for part in (q, k, v)]  # planes stand beside heads, so rows stay rows
         out = call.at(call.attend_site, attend, *parts, tags, tags, self.mask, placing)
         out = out.unflatten(1, (-1, self.heads)).transpose(2, 3).flatten(3)  # (b, p, m, d)
-        return self.out(self.up(out, axes))  # type: ignore[operator]
+        return self.out(self.up(out, self.factor, axes))
 
     def _tags(self, grid: Grid, device: torch.device) -> Tags:
         key = (grid, device)
@@ -182,19 +195,3 @@ class _Planes(nn.Module):
             with torch.inference_mode(False):  # kept for later passes, which may train
                 self.tags[key] = Tags(n=grid.tokens, coords=grid.coords(device), extent=grid.axes)
         return self.tags[key]
-
-
-class _Phases(_Planes):
-    def down(self, x: Float[Tensor, "b d y x"]) -> Float[Tensor, "b p m d"]:
-        return cut(x, self.factor)
-
-    def up(self, x: Float[Tensor, "b p m d"], axes: tuple[int, int]) -> Float[Tensor, "b n d"]:
-        return put_together(x, self.factor, axes)
-
-
-class _Pooled(_Planes):
-    def down(self, x: Float[Tensor, "b d y x"]) -> Float[Tensor, "b p m d"]:
-        return as_tokens(functional.avg_pool2d(x, self.factor)).unsqueeze(1)
-
-    def up(self, x: Float[Tensor, "b p m d"], axes: tuple[int, int]) -> Float[Tensor, "b n d"]:
-        return put_together(x.expand(-1, self.factor**2, -1, -1), self.factor, axes)
