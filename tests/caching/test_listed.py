@@ -81,8 +81,15 @@ def test_another_run_and_other_samples_begin_anew():
 
 
 def test_it_keeps_a_caches_promises():
+    model, xs = encoded(), states(4)
+
+    def plain(one):
+        return [forward(one, x, 1 - i / 4, i, 4) for i, x in enumerate(xs)]
+
     check_config(even(8, 3))
-    check_cache(even(4, 2, ("attn",)), even(4, 4, ("attn",)))
+    check_cache(even(4, 2), model, plain)
+    check_cache(even(4, 4), model, plain, dense=True)
+    check_cache(even(4, 3, ("attn",)), model, plain)
 
 
 def test_the_encoder_is_a_site_of_other_caches_too_but_alone():

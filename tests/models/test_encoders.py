@@ -127,11 +127,13 @@ def test_plans_shared_modulation_and_local_times_go_with_it():
     assert not torch.allclose(some, call(routed))
     shared = Block(modulation=Shared())
     config = replace(CONFIG, encoder=TokenEncoder(blocks=repeat(shared, 1)), blocks=repeat(shared, 1))
-    model = stirred(config)
-    assert len(model.shared) == 1
+    assert len(stirred(config).shared) == 1
     everywhere = T.view(3, 1, 1, 1).expand(3, 1, 4, 6)
-    torch.testing.assert_close(call(model, t=everywhere), call(model), rtol=1e-4, atol=2e-5)
-    torch.testing.assert_close(call(stirred(CONFIG), t=everywhere), call(stirred(CONFIG)), rtol=1e-4, atol=2e-5)
+    for model in (stirred(config).double(), stirred(CONFIG).double()):
+        local, plain = call(model, x=X.double(), t=everywhere), call(model, x=X.double())
+        torch.testing.assert_close(local, plain, rtol=1e-5, atol=1e-5)
+        halves = torch.cat([everywhere[..., :4], 1 - everywhere[..., 4:]], -1)
+        assert not torch.allclose(call(model, x=X.double(), t=halves), plain, atol=1e-2)
 
 
 def test_what_cannot_be_is_refused():

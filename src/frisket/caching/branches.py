@@ -31,7 +31,7 @@ def branch_sites(model: Any, names: Sequence[str] = ()) -> list[str]:
     found = {site: m[1] for site in model.sites() if (m := BRANCH.fullmatch(site))}
     wide = [name for name in names if name in model.sites() and name not in found]
     if wide:
-        check(len(names) == 1, "cache.sites", names, f"branches, or {wide[0]} alone")
+        check(len(names) == 1, "cache.sites", names, f"branches, or the {wide[0]} alone")
         return wide
     if not found:
         raise FrisketError(f"{type(model).__name__} has no branch sites (block[i].NAME) to cache")
