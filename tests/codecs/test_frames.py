@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frisket.codecs.frames import FrameWise
+from frisket.codecs.frames import FrameWise, FrameWiseCodec
 from frisket.codecs.palette import Palette
 from frisket.codecs.pixels import Pixels
 from frisket.core import FrisketError
@@ -17,7 +17,7 @@ X = torch.rand(2, 3, 4, 8, 6, generator=torch.Generator().manual_seed(0))
 INFO = Info(kind="video", shape=(3, 4, 8, 6))
 
 
-@pytest.mark.parametrize("inner", [Pixels(), Palette()])
+@pytest.mark.parametrize("inner", [Pixels(), Palette(colours=((0.0, 0.0, 0.0), (1.0, 0.5, 0.0), (0.2, 0.9, 1.0)))])
 def test_every_frame_is_encoded_by_itself(inner):
     check_config(FrameWise(codec=inner))
     codec, one = FrameWise(codec=inner).build(), inner.build()
@@ -40,8 +40,6 @@ class Noisy:
 
 
 def test_a_draw_reaches_its_frame():
-    from frisket.codecs.frames import FrameWiseCodec
-
     codec = FrameWiseCodec(Noisy())
     assert codec.stochastic
     assert torch.equal(codec.encode(X, X), X + X)

@@ -274,4 +274,6 @@ class OneOf(Maker):
         """The number of each sample's part."""
         weights = torch.tensor(self.weights or (1.0,) * len(self.parts), dtype=torch.float64, device=step.sample.device)
         upper = weights.cumsum(0) / weights.sum()
-        return torch.searchsorted(upper, step.draw(f"{key}/which", (), "uniform"), right=True).clamp(max=len(weights) - 1)
+        return torch.searchsorted(upper, step.draw(f"{key}/which", (), "uniform"), right=True).clamp(
+            max=len(weights) - 1
+        )

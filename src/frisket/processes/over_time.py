@@ -123,7 +123,7 @@ class Rectangles(Maker):
 @dataclass(frozen=True, kw_only=True)
 class Through(Maker):
     """What `of` says of one frame, in every frame between a first and a last one; those before and after are known
-    whole: 0 to `margin` of them at either end."""
+    whole: 0 to `margin` of them at either end. An id map is read in its first frame."""
 
     of: Maker = field(default_factory=lambda: ~Rectangles())
     margin: int = 3
@@ -138,7 +138,7 @@ class Through(Maker):
         ends = (step.draw(f"{key}/ends", (2,), "uniform") * (self.margin + 1)).floor()
         place = torch.arange(shape[0], device=ends.device)
         outside = (place < ends[:, :1]) | (place >= shape[0] - ends[:, 1:])
-        one = self.of.where(tuple(shape[1:]), step, ids, f"{key}/of")
+        one = self.of.where(tuple(shape[1:]), step, None if ids is None else ids[:, 0], f"{key}/of")
         return _frames(outside, shape) | one.unsqueeze(1)
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from frisket.core import FrisketError, install
-from frisket.core.registry import register
+from frisket.core import FrisketError, Step, install, use_step
+from frisket.core.sites import Dispatch
 from frisket.models.backbones.transformer import Transformer
 from frisket.models.block import Block, Branch, repeat
 from frisket.models.count import count_macs, count_parameters
 from frisket.models.layers.attention import Attention
 from frisket.models.layers.axial import Axial, Projected
+from frisket.models.layers.base import BranchCall, Side
 from frisket.models.layers.ends import Patches, PatchesOut
 from frisket.models.layers.ffn import Gelu
 from frisket.models.layers.modulation import Unmodulated
@@ -29,7 +30,6 @@ X = torch.randn(2, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 T = torch.tensor([0.2, 0.7])
 
 
-@register("mask/test_same_places")
 @dataclass(frozen=True, kw_only=True)
 class SamePlaces(Combines):
     """Keys with the query's own place on every axis of `held`."""
@@ -96,9 +96,6 @@ def test_places_that_are_not_valid_are_no_keys():
     valid[1, 8:] = False  # the last frame of the second row
 
     def run(features):
-        from frisket.core.sites import Dispatch
-        from frisket.models.layers.base import BranchCall, Side
-
         tags = Tags(n=12, coords=grid.coords(), extent=grid.axes, valid=valid)
         side = Side(grid=grid, state=12, raw=X)
         with torch.no_grad():
@@ -117,8 +114,6 @@ def test_its_attention_is_a_site():
     def watch(call, args, step):
         seen.append(tuple(args[0].shape))
         return call(*args)
-
-    from frisket.core import Step, use_step
 
     with use_step(Step(seed=0, sample=torch.arange(2))), install(model, {"block[0].attn.attend": watch}):
         model(X, T)
