@@ -109,8 +109,16 @@ def test_lists_that_make_no_sense_are_refused(bad):
         Listed(**{"total": 4, **bad})
 
 
-def test_a_run_of_another_length_is_refused():
-    with pytest.raises(FrisketError, match="steps of the run"):
-        run(encoded(), even(4, 2), states(3))
+def test_a_run_of_another_length_computes_at_the_same_shares():
+    cache = Listed(steps=(0, 10, 40), total=50)
+    assert cache.steps_of(50) == cache.steps_of(0) == (0, 10, 40)
+    assert cache.steps_of(10) == (0, 2, 8)
+    assert cache.steps_of(3) == (0, 2)
+    assert cache.steps_of(1) == (0,)
+    _, report = run(encoded(), Listed(steps=(0, 4), total=8), states(4))
+    assert [f.full for f in report.forwards] == [True, False, True, False]
+
+
+def test_more_steps_than_there_are_cannot_be_listed():
     with pytest.raises(FrisketError, match="count"):
         even(4, 5)

@@ -50,5 +50,7 @@ def test_statistics_are_the_sets_own_and_images_are_refused():
     source = Drifts(size=(8, 8), frames=2).open("train")
     fitted = FrameWise(codec=Pixels(fitted=True)).fit(source)
     assert len(fitted.codec.mean) == 3
+    colours = FrameWise(codec=Palette(count=4)).fit(source).codec.colours
+    assert len(colours) == 4
     with pytest.raises(FrisketError, match="shape of a video"):
         FrameWise().build().spec(Info(kind="image", shape=(3, 8, 8)))

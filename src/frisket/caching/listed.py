@@ -23,8 +23,9 @@ from frisket.models.encoders import CITE, SITE
 @register("cache/listed", cite=CITE)
 @dataclass(frozen=True, kw_only=True)
 class Listed(Cache):
-    """steps: at which `sites` are computed, the first of them 0. total: how many steps the run has that the list is for.
-    sites: branches by name, () for all, or one wider site alone, such as the encoder."""
+    """steps: at which `sites` are computed, the first of them 0. total: how many steps the run has that the list is for;
+    in a run of another length the steps stand at the same shares of it. sites: branches by name, () for all, or one
+    wider site alone, such as the encoder."""
 
     steps: tuple[int, ...] = (0,)
     total: int = 1
@@ -37,6 +38,11 @@ class Listed(Cache):
 
     def mount(self, model: Any) -> Mounted:
         return mount_branches(model, self.sites, lambda: _Listed(self))
+
+    def steps_of(self, total: int) -> tuple[int, ...]:
+        """The steps that compute in a run of `total` (0: not known, taken for the list's own length)."""
+        total = total or self.total
+        return tuple(sorted({step * total // self.total for step in self.steps}))
 
 
 def even(total: int, count: int, sites: tuple[str, ...] = (SITE,)) -> Listed:
@@ -52,13 +58,10 @@ class _Listed:
     cache: Listed
 
     def begin(self, step: Step) -> None:
-        """Raises `FrisketError` on a run of another length: a list means other times there."""
-        check(
-            step.total == self.cache.total, "steps of the run", step.total, f"{self.cache.total}, as cache/listed says"
-        )
+        pass
 
     def decide(self, site: str, step: Step) -> Verb:
-        return "compute" if step.index in self.cache.steps else "reuse"
+        return "compute" if step.index in self.cache.steps_of(step.total) else "reuse"
 
     def see(self, site: str, result: Any, step: Step) -> None:
         pass

@@ -15,7 +15,7 @@ from frisket.codecs.base import Codec, CodecConfig, Spec
 from frisket.codecs.pixels import Pixels
 from frisket.core.errors import check
 from frisket.core.registry import register
-from frisket.data.base import Info, Source, Stream
+from frisket.data.base import Batch, Info, Source, Stream
 
 
 @register("codec/frames")
@@ -26,7 +26,7 @@ class FrameWise:
     codec: CodecConfig = field(default_factory=Pixels)
 
     def fit(self, source: Source | Stream) -> FrameWise:
-        return replace(self, codec=self.codec.fit(source))
+        return replace(self, codec=self.codec.fit(_Frames(source)))
 
     def build(self) -> FrameWiseCodec:
         return FrameWiseCodec(self.codec.build())
@@ -61,6 +61,20 @@ class FrameWiseCodec(nn.Module):
         one = self.inner.spec(replace(info, kind="image", shape=(channels, *rest)))
         lead, size = (one.shape[:1], one.shape[1:]) if len(one.shape) == 3 else ((), one.shape)
         return replace(one, shape=(*lead, frames, *size))
+
+
+class _Frames:
+    """A set of videos as a set of their frames, for what fits itself to images."""
+
+    def __init__(self, source: Any):
+        channels, _, *rest = source.info.shape
+        self.source, self.info = source, replace(source.info, kind="image", shape=(channels, *rest))
+        if hasattr(source, "batch"):
+            self.batch = lambda ids: {"x": _apart(source.batch(ids)["x"])}
+
+    def read(self, n: int) -> Batch:
+        """The frames of the next n videos of a stream."""
+        return {"x": _apart(self.source.read(n)["x"])}
 
 
 def _apart(x: Tensor) -> Tensor:

@@ -6,14 +6,13 @@ import math
 
 import pytest
 import torch
+from video_pipeline import DATA, video_pipeline
 
 from frisket.core import FrisketError
 from frisket.evaluation.completions import completed, kind_of, unknown_error
 from frisket.evaluation.heldout import heldout_loss
 from frisket.evaluation.scores.completions import Completions
 from frisket.testing import check_config
-
-from video_pipeline import DATA, video_pipeline
 
 
 def test_every_number_is_there_and_known_is_exact():
