@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -145,7 +145,7 @@ def diffusers_arms(steps: int, ratios: list[float]) -> list[Arm]:
                     hooks.PyramidAttentionBroadcastConfig(
                         spatial_attention_block_skip_range=n,
                         spatial_attention_timestep_skip_range=span,
-                        current_timestep_callback=lambda: h.time,
+                        current_timestep_callback=lambda: int(h.time),
                     ),
                 ),
             )
@@ -161,7 +161,7 @@ def diffusers_arms(steps: int, ratios: list[float]) -> list[Arm]:
                         spatial_attention_block_skip_range=2,
                         unconditional_batch_skip_range=n,
                         tensor_format="BCHW",
-                        current_timestep_callback=lambda: h.time,
+                        current_timestep_callback=lambda: int(h.time),
                         attention_weight_callback=lambda _: 0.5,
                         low_frequency_weight_callback=lambda _: 1.0,
                         high_frequency_weight_callback=lambda _: 1.0,
@@ -238,7 +238,7 @@ def cache_dit_arms(steps: int) -> list[Arm]:
             )  # fmt: skip
             forecast = None if order is None else TaylorSeerCalibratorConfig(taylorseer_order=order)
             adapter = BlockAdapter(
-                transformer=host.transformer, blocks=host.transformer.transformer_blocks,
+                transformer=host.transformer, blocks=cast(nn.ModuleList, host.transformer.transformer_blocks),
                 forward_pattern=ForwardPattern.Pattern_3, patch_functor=DiTPatchFunctor(), has_separate_cfg=False,
             )  # fmt: skip
             cache_dit.enable_cache(adapter, cache_config=config, calibrator_config=forecast)

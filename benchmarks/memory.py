@@ -81,6 +81,7 @@ def training(arm: str, size: dict[str, int]) -> dict[str, Any]:
     model = Transformer(
         width=size["width"], heads=4, input=Patches(patch=2), doors=(Door(),), blocks=repeat(Block(), size["depth"])
     )
+    assert base.training is not None
     trainer = replace(
         base.training, batch=size["batch"], steps=2, accumulate=size["pieces"] if arm == "accumulate" else 1,
         layout=Layout(device="cpu", recompute=arm == "recompute"),

@@ -58,7 +58,9 @@ def main() -> None:
     parser.add_argument("--out", help="JSON file to write")
     options = parser.parse_args()
     experiment = load_recipe("dit").experiment(options.size)
-    changes = {"seed": options.seed} | ({"steps": options.steps} if options.steps else {})
+    assert experiment.training is not None
+    steps = options.steps or experiment.training.steps
+    changes = {"seed": options.seed, "steps": steps}
     experiment = replace(experiment, training=replace(experiment.training, **changes))
     with tempfile.TemporaryDirectory(prefix="frisket-precision-") as place:
         found = {p: trained(experiment, p, Path(place), options.items) for p in PRECISIONS}
@@ -66,7 +68,7 @@ def main() -> None:
     result = {
         "protocol": "dit trained once a precision from the same weights, samples and noise; held-out loss in fp32 of the "
         "averaged weights on the same items, times and noise; relative difference to fp32 with a paired interval",
-        "size": options.size, "steps": experiment.training.steps, "seed": options.seed,
+        "size": options.size, "steps": steps, "seed": options.seed,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "losses": {name: loss.mean.as_dict() for name, loss in losses.items()},
         "relative_to_fp32": {name: against(losses[name], losses["fp32"]) for name in PRECISIONS[1:]},

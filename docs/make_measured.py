@@ -47,12 +47,35 @@ def machine(found: Found) -> str:
     )
 
 
+WANTED = (  # case, kind, arm, least times as fast as diffusers as it is
+    ("DiT-S/2", "forward", "frisket", 1.0),
+    ("DiT-S/2", "step", "frisket", 1.0),
+    ("DiT-S/2", "forward", "frisket, blocks compiled", 1.25),
+    ("DiT-S/2", "step", "frisket, blocks compiled, own AdamW", 1.12),
+    ("digits", "step", "frisket, blocks compiled, own AdamW", 1.5),
+)
+
+
+def targets(found: Found) -> str:
+    """What was wanted beforehand, and what came out."""
+    rows = []
+    for name, kind, arm, least in WANTED:
+        (case,) = [c for c in found["cases"] if c["case"].startswith(name)]
+        (row,) = [r for r in case[kind]["rows"] if r["arm"] == arm]
+        got = row["times_as_fast"]["median"]
+        verdict = "reached" if got >= least else f"not reached, at {row['share_of_peak']:.0%} of the matmul peak"
+        rows.append([f"{name}, {kind}", arm, f"{least:.2f}", f"{got:.2f}", verdict])
+    return table(["what", "arm", "wanted", "median", "verdict"], rows)
+
+
 def train_step(found: Found) -> Iterator[str]:
     yield f"A forward pass and a training step beside diffusers' `DiTTransformer2DModel`. {machine(found)}"
     for case in found["cases"]:
         for kind, word in (("forward", "forward"), ("step", "training step")):
             yield f"### {case['case']}, batch {case['batch']}: {word}"
             yield arms(case[kind]["rows"])
+    yield "### What was wanted"
+    yield targets(found)
 
 
 def sample(found: Found) -> Iterator[str]:

@@ -1,4 +1,5 @@
-"""Writes what README.md takes from stored results: table of papers, time of the demo; and docs/images/demo.png from a run.
+"""Writes what README.md takes from stored results (table of papers, time of the demo), docs/findings.md with what each
+study found, and docs/images/demo.png from a run.
 
 python docs/make_readme.py [--check] [--demo runs/dit-digits]
 """
@@ -15,6 +16,14 @@ from frisket.experiments.evidence import paper_rows, stored
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+FINDINGS = ROOT / "docs" / "findings.md"
+HEAD = """# Findings
+
+What the study of each paper found: every expectation that its claim raises, as the paired difference between two arms
+over all seeds with its 95% interval, and the verdict of that interval. "Shown" is only said of a study in which every
+line is. Made by `docs/make_readme.py` from `results/`, which `frisket verify NAME` writes; those files hold all arms
+with their costs, each seed's value, and the data's digest.
+"""
 
 
 def papers_table() -> str:
@@ -24,21 +33,28 @@ def papers_table() -> str:
         link = f"[{row['title']}](https://arxiv.org/abs/{row['arxiv']})"
         cells = (f"`{row['name']}`", link, row["works"], row["counts"], row["parity"], row["effect"])
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *findings()])
+    return "\n".join(lines)
 
 
-def findings() -> list[str]:
-    """A line for each judged expectation: the paired difference with its interval."""
-    out = []
+def findings() -> str:
+    """A section for each measured recipe: its claim, the study's note, and a line for each judged expectation."""
+    out = [HEAD]
     for row in paper_rows():
-        evidence = stored(row["name"]) or {}
-        for found in evidence.get("effect", {}).get("expected", []):
+        evidence = stored(row["name"])
+        if evidence is None or "effect" not in evidence:
+            continue
+        effect = evidence["effect"]
+        equal = "" if effect["budget"] in effect["note"].lower() else f" Held equal: {effect['budget']}."
+        out.append(f"## {row['name']}: {row['effect']}\n\n*{evidence['claim']}*\n\n{effect['note']}{equal}\n")
+        out.append("| measure | arm | minus | difference | 95% interval | verdict |\n|---|---|---|---|---|---|")
+        for found in effect["expected"]:
             d = found["difference"]
             out.append(
-                f"- `{row['name']}`: {found['measure']} of *{found['arm']}* minus *{found['other']}*: {d['value']:+.3g} "
-                f"[{d['low']:+.3g}, {d['high']:+.3g}], {found['verdict']}."
+                f"| {found['measure']}, expected {found['relation']} | {found['arm']} | {found['other']} | {d['value']:+.3g} | "
+                f"{d['low']:+.3g} to {d['high']:+.3g} | {found['verdict']} |"
             )
-    return out
+        out.append("")
+    return "\n".join(out)
 
 
 def filled(text: str) -> str:
@@ -51,7 +67,10 @@ def filled(text: str) -> str:
 
 def demo_time() -> str:
     """How long the demo took where it was last measured."""
-    found = json.loads((ROOT / "benchmarks/results/fresh_machine.json").read_text())
+    stored = ROOT / "benchmarks/results/fresh_machine.json"
+    if not stored.is_file():
+        return "How long the demo takes on a fresh machine is not measured yet."
+    found = json.loads(stored.read_text())
     (demo,) = [c for c in found["commands"] if c["command"] == "make demo"]
     return (
         f"The demo took {demo['seconds'] / 60:.1f} minutes in a new clone with a new environment, installation included "
@@ -80,14 +99,14 @@ def picture(run: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if README.md is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is out of date")
     parser.add_argument("--demo", type=Path, help="folder of a demo's run, to draw the picture from")
     options = parser.parse_args()
-    before = README.read_text()
-    after = filled(before)
+    made = {README: filled(README.read_text()), FINDINGS: findings()}
     if options.check:
-        return int(after != before)
-    README.write_text(after)
+        return int(any(not page.is_file() or page.read_text() != text for page, text in made.items()))
+    for page, text in made.items():
+        page.write_text(text)
     if options.demo:
         picture(options.demo)
     return 0

@@ -28,6 +28,8 @@ SMALLER = {  # what makes a command of README small; a later option wins
     "train": [*DIT, "--training.steps", "2"],
     "sample": ["--n", "2", "--steps", "2"],
     "evaluate": ["--n", "16"],
+    "shrink": ["--search", "2", "--recovery", "2", "--batch", "2", "--n", "4"],
+    "adapt": ["--phases.0.training.steps", "2", "--phases.0.training.batch", "2"],
     "compare": ["--size", "tiny", "--steps", "2", "--procs", "1"],
     "verify": ["--size", "tiny", "--procs", "1"],
 }
@@ -44,11 +46,20 @@ def smaller(words: list[str]) -> list[str]:
     return [*without(words, [m for m in more if m.startswith("--")]), *more]
 
 
+def grey(folder: Path) -> None:
+    """Pictures like digits: of one channel."""
+    from PIL import Image
+
+    for file in folder.rglob("*.png"):
+        Image.open(file).convert("L").save(file)
+
+
 @pytest.fixture
 def desk(tmp_path, monkeypatch, arms_here):
     """A folder with what README's commands name."""
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / "photos", size=(32, 32))
+    grey(pictures(tmp_path / "drawings", classes=10, each=2, size=(8, 8)))
     for name in ("a.png", "m.png"):
         from frisket.evaluation.pictures import save_picture
 
@@ -67,9 +78,32 @@ def test_the_commands_of_readme_run_in_their_order(desk):
             continue
         assert frisket(*smaller(words[1:])) == 0, command
         ran.append(words[1])
-    assert {"run", "train", "sample", "edit", "evaluate", "compare", "verify", "papers", "import", "new"} <= set(ran)
-    made = ("runs/dit-digits/report.html", "x.png", "b.png", "results/dit.json", "out/config.json", "mine.py")
-    assert all((desk / name).is_file() for name in made)
+    assert {
+        "run",
+        "train",
+        "sample",
+        "edit",
+        "shrink",
+        "adapt",
+        "evaluate",
+        "compare",
+        "verify",
+        "papers",
+        "import",
+        "new",
+    } <= set(ran)
+    made = (
+        "runs/dit-digits/report.html",
+        "x.png",
+        "fast.png",
+        "b.png",
+        "small/model",
+        "mine/adapter-default",
+        "results/dit.json",
+        "out/config.json",
+        "mine.py",
+    )
+    assert all((desk / name).exists() for name in made)
 
 
 def test_the_command_for_many_processes_runs_with_two(desk):

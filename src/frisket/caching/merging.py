@@ -22,7 +22,7 @@ from torch.nn.functional import normalize
 
 from frisket.caching.base import Cache, Mounted
 from frisket.caching.report import Report
-from frisket.core.errors import check
+from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.core.sites import match
 from frisket.core.step import Step
@@ -166,8 +166,9 @@ class _Weighed:
 
 def _places(tags: Tags) -> Float[Tensor, "n a"]:
     """Coordinates of the state's own tokens, which come first."""
-    check(tags.coords is not None, "tokens to merge", "without coords", "tokens that know their places")
-    coords = tags.coords if tags.coords.ndim == 2 else tags.coords[0]  # type: ignore[union-attr]
+    if tags.coords is None:
+        raise FrisketError("tokens to merge have no coords; merging needs tokens that know their places")
+    coords = tags.coords if tags.coords.ndim == 2 else tags.coords[0]
     if tags.read is None:
         return coords
     read = tags.read if tags.read.ndim == 1 else tags.read[0]

@@ -217,7 +217,8 @@ class _State:
 
     def _held(self, site: str, q: Tensor, k: Tensor, step: Step) -> _Held:
         """The branch's state; a new one for other samples, and when steps begin anew."""
-        shape, now = (*q.shape[:2], *self.config.tile.counts(q.shape[2], k.shape[2])), (step.index, step.call)
+        rows, columns = self.config.tile.counts(q.shape[2], k.shape[2])
+        shape, now = (q.shape[0], q.shape[1], rows, columns), (step.index, step.call)
         key = (site, step.run, step.seed, step.branch, *q.shape, k.shape[2], q.dtype)
         held = self.held.get(key)
         if held is None or now <= held.last or not torch.equal(held.sample, step.sample):

@@ -71,7 +71,7 @@ def main(argv: list[str]) -> int:
     if options.data:
         arms = {name: replace(a, data=parse_data(options.data)) for name, a in arms.items()}
     if options.steps:
-        arms = {name: replace(a, training=replace(a.training, steps=options.steps)) for name, a in arms.items()}
+        arms = {name: _shortened(name, a, options.steps) for name, a in arms.items()}
     folder = Path(options.out)
     results = compare_experiments(
         arms, measures=measures, seeds=options.seeds, folder=folder / "arms", procs=options.procs,
@@ -89,3 +89,11 @@ def main(argv: list[str]) -> int:
     )  # fmt: skip
     print(f"report: {page}")
     return 0
+
+
+def _shortened(name: str, arm: Experiment, steps: int) -> Experiment:
+    if arm.training is None:
+        raise FrisketError(
+            f"--steps {steps} is not accepted with {name}, which trains nothing of its own; leave it out"
+        )
+    return replace(arm, training=replace(arm.training, steps=steps))

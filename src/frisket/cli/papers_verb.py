@@ -26,9 +26,10 @@ def main(argv: list[str]) -> int:
         print(json.dumps([{k: row[k] for k in keys} for row in rows], indent=2))
         return 0
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("recipe", "paper", "what it does", *MARKS, box=None, pad_edge=False)
+    recipe = Column("recipe", no_wrap=True)
+    table = Table(recipe, "paper", "what it does", *MARKS, box=None, pad_edge=False)
     for row in rows:
         table.add_row(row["name"], f"{row['card']:03d}", row["does"], *(row[m] for m in MARKS))
     Console().print(table)

@@ -38,7 +38,8 @@ def main(argv: list[str]) -> int:
     folder = Path(options.folder)
     record = verify(
         recipe, size=options.size, folder=folder / recipe.name, arms=folder / "arms", results=Path(options.results),
-        procs=options.procs, run=lambda experiment, place: run(experiment, place, paper=recipe.paper),
+        procs=options.procs, 
+        run=lambda experiment, place: run(experiment, place, paper=recipe.paper, made=folder / "made"),
     )  # fmt: skip
     for row in record["effect"]["expected"]:
         d = row["difference"]

@@ -159,7 +159,7 @@ def _writers(mixer: nn.Module, kind: str) -> dict[str, int]:
 
 def _narrow(model: nn.Module, cut: Cut) -> None:
     block, name, kind = cut.parts
-    branch = blocks_of(model)[block].branches[name]  # type: ignore[union-attr,index]
+    branch: Any = blocks_of(model)[block].get_submodule(f"branches.{name}")
     mixer, reader = branch.mixer, branch.mixer.get_submodule(READERS[kind])
     old = {k: v.detach() for k, v in mixer.state_dict().items()}
     new = _carried(cut, {cut.prefix + k: v for k, v in old.items()})

@@ -20,7 +20,8 @@ class MissingExtra(FrisketError, ImportError):
 def unknown(what: str, got: object, accepted: Iterable[str]) -> FrisketError:
     """An error for a wrong name: what it is, what was given, the nearest accepted name, all accepted names."""
     names = sorted(str(a) for a in accepted)
-    near = get_close_matches(str(got), names, n=1, cutoff=0.5)
+    swapped = [n for n in names if sorted(n) == sorted(str(got))]  # exchanged letters are the commonest slip
+    near = swapped or get_close_matches(str(got), names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return FrisketError(f"unknown {what} {got!r}{hint} (accepted: {', '.join(names) or 'none'})")
 

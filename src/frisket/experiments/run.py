@@ -25,17 +25,18 @@ from frisket.sampling.pipeline import Pipeline
 
 def run(
     experiment: Experiment, folder: Path, *, paper: Paper | None = None, seed: int | None = None, resume: str = "auto",
-    max_time: float | None = None, command: str = "", say: Callable[[str], None] = print,
+    max_time: float | None = None, command: str = "", made: Path | None = None, say: Callable[[str], None] = print,
 ) -> Path:  # fmt: skip
     """Train `experiment` in `folder`, look at the result and write report.html and report.json there.
 
-    command: what made it, for the report. Returns the page's path. The same call on an interrupted folder goes on; on a
-    finished one only the report is made again. Raises `FrisketError` before any work on what does not fit.
+    command: what made it, for the report. made: where phases lie; beside `folder` if None. Returns the page's path. The
+    same call on an interrupted folder goes on; on a finished one only the report is made again. Raises `FrisketError`
+    before any work on what does not fit.
     """
     began = time.monotonic()
     experiment = replace(experiment if seed is None else seeded(experiment, seed), study=None).fit()
     say(f"{experiment.name}: training in {folder}")
-    pipeline = train(experiment, folder, resume=resume, max_time=max_time)
+    pipeline = train(experiment, folder, resume=resume, max_time=max_time, made=made)
     trained = time.monotonic()
     if not FIRST:
         return folder / "report.html"  # the first process writes it

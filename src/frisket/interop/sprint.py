@@ -60,21 +60,16 @@ def load_sprint(
 ) -> tuple[Transformer, dict[str, Tensor]]:
     """num_heads: that of the published width (28 blocks of 1,152) if None. input_size: the state's side. patch: its
     patches' (neither is told by the weights)."""
-    depths = tuple(weights.depth(part) for part in PARTS)
+    before, inside, behind = (weights.depth(part) for part in PARTS)
+    depths = (before, inside, behind)
     embed, width = weights("x_embedder.proj.weight"), weights("x_embedder.proj.weight").shape[0]
     channels, rest = divmod(embed.shape[1], patch**2)
     check(rest == 0, "patch", patch, f"one whose square divides {embed.shape[1]}")
     heads = published_heads(DIT, sum(depths), width) if num_heads is None else num_heads
     classes = weights("y_embedder.embedding_table.weight").shape[0] - 1
     config = sprint_transformer(
-        width,
-        heads,
-        depths,
-        patch=patch,
-        channels=channels,
-        side=input_size,
-        classes=classes,  # type: ignore[arg-type]
-    )
+        width, heads, depths, patch=patch, channels=channels, side=input_size, classes=classes
+    )  # fmt: skip
     ours = renamed(weights, ENDS)
     number = 0
     for part, depth in zip(PARTS, depths, strict=True):

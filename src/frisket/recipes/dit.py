@@ -102,6 +102,7 @@ def experiment(size: str) -> Experiment:
     return Experiment(
         name="dit",
         data=Digits(),
+        codec=Pixels(),
         process=Gaussian(),
         model=Transformer(width=width, heads=4, doors=(Door(),), blocks=repeat(Block(), depth)),
         training=Trainer(

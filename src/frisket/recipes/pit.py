@@ -5,6 +5,7 @@ pixel, at the price of more tokens. Compare arms at equal steps (the claim is ab
 the FLOPs beside them.
 """
 
+from frisket.codecs.pixels import Pixels
 from frisket.codecs.vae import VAE
 from frisket.data.digits import Digits
 from frisket.data.imagefolder import ImageFolder
@@ -58,6 +59,7 @@ def experiment(size: str) -> Experiment:
     return Experiment(
         name="pit",
         data=Digits(),
+        codec=Pixels(),
         process=Gaussian(),
         model=Transformer(
             width=width, heads=4, input=Patches(patch=1), positions=Learned(), doors=(Door(),),

@@ -97,7 +97,7 @@ def make_parts(job: Job, folder: Path, rank: int, world: int, device: str = "cpu
         first = k * job.chunk
         count = min(job.chunk, job.n - first)
         labels = labels_of(job, torch.arange(first, first + count), len(pipeline.info.classes))
-        conditions = job.conditions | ({} if labels is None else {"label": labels})
+        conditions: dict[str, Any] = job.conditions | ({} if labels is None else {"label": labels})
         x = pipeline.sample(
             count, seed=job.seed, steps=job.steps, guidance=job.guidance, batch=job.batch, first=first, **conditions
         )

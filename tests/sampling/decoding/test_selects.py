@@ -70,7 +70,8 @@ def test_the_released_budget_reveals_one_a_move_and_keeps_one_for_the_last(n, to
     select, now = Budget(curve=CosineCurve(), least=1, kept=1), torch.ones(1, n, dtype=torch.bool)
     for i in range(total - 1):
         here = standing(now, [n], 1.0, 0.0, s=1 - (i + 1) / total)
-        before, chosen = int(now.sum()), select.choose(here, torch.zeros(1, n).masked_fill(~now, -torch.inf), now * 1.0)
+        scores = torch.zeros(1, n).masked_fill(~now, -torch.inf)
+        before, chosen = int(now.sum()), select.choose(here, scores, sure([[0.5] * n]))
         stay = max(1, min(before - 1, math.floor(n * math.cos(math.pi / 2 * (i + 1) / total) + 1e-9)))
         now = now & ~chosen
         assert int(now.sum()) == stay

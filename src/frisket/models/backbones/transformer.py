@@ -261,7 +261,7 @@ class TransformerModel(nn.Module):
 
     def trunk(self, tokens: Tokens, side: Side, at: Dispatch, keep: Keep | None = None) -> Tokens:
         """All blocks, in spans where a plan, a call or a handler stands on one."""
-        return self.plan.run(self.blocks, tokens, side, at, self.positions.placing, keep or {})
+        return self.plan.run(self.blocks, tokens, side, at, self.positions.placing, keep or {})  # type: ignore[arg-type]
 
     def head(self, tokens: Tokens, side: Side) -> Output:
         """The prediction from the state's tokens."""
