@@ -45,9 +45,8 @@ def cheapest(similar: Float[Tensor, "n n"], count: int) -> tuple[int, ...]:
     1 <= count <= n."""
     n = len(similar)
     check(1 <= count <= n, "count", count, f"between 1 and {n}, the steps")
-    lost = (1 - similar).double().cumsum(0)
-    span = [[float(lost[i - 1, j] - (lost[j - 1, j] if j else 0.0)) if j < i else 0.0 for j in range(n)]
-            for i in range(n + 1)]  # span[i][j]: steps j, ..., i - 1 served by j  # fmt: skip
+    lost = [[0.0] * n, *(1 - similar).double().cumsum(0).tolist()]  # lost[i][j]: steps 0 ... i - 1 served by j
+    span = [[lost[i][j] - lost[j][j] for j in range(n)] for i in range(n + 1)]  # steps j, ..., i - 1 alone
     best = [0.0, *(span[i][0] for i in range(1, n + 1))]
     froms: list[list[int]] = [[0] * (n + 1)]
     for k in range(2, count + 1):

@@ -96,12 +96,11 @@ def _planned(count: int) -> dict:
 STUDY = Study(
     bench={
         "start": _arm(6, 2), "data": Scenes(size=(16, 16)), "training": None, "prepare": (), "sampler": None,
-        "n_samples": 32,
+        "n_samples": 24,
     },
     arms={
         "one stack of 8": {"start": _arm(0, 8)},
         "2 + 6": {"start": _arm(2, 6)},
-        "4 + 4": {"start": _arm(4, 4)},
         "6 + 2": {},
         "6 + 2, 12 even steps": _evenly(12),
         "6 + 2, 12 planned steps": _planned(12),

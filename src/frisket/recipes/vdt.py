@@ -93,8 +93,8 @@ def _alone(kind: str) -> dict:
 
 
 STUDY = Study(
-    bench={"model.width": 48, "model.blocks": repeat(vdt_block(), 4), "training.batch": 16, "training.steps": 240,
-           "training.schedule": Cosine(warmup=24), "n_samples": 48},
+    bench={"model.width": 48, "model.blocks": repeat(vdt_block(), 4), "training.batch": 16, "training.steps": 200,
+           "training.schedule": Cosine(warmup=20), "n_samples": 48},
     arms={
         "all tasks": {},
         "prediction alone": _alone("predict"),
