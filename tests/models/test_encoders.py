@@ -88,7 +88,7 @@ def test_one_vector_for_all_tokens_is_plain_modulation():
     model, plain = stirred(CONFIG), PLAIN.build().eval()
     plain.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("encoder.")})
     with torch.no_grad():
-        vector = plain.time(T, 3, T.device) + plain.doors.vector(COND)
+        vector = torch.nn.functional.silu(plain.time(T, 3, T.device) + plain.doors.vector(COND))
     same = call(model, handlers={"encoder": given(vector.unsqueeze(1).expand(-1, 6, -1))})
     torch.testing.assert_close(same, call(plain), rtol=1e-4, atol=2e-5)
 

@@ -76,7 +76,8 @@ def video(known: Maker, width: int, depth: int, batch: int, steps: int, patch: i
     return Experiment(
         name="vdt", data=Drifts(size=(16, 16), frames=FRAMES), codec=Pixels(), process=Gaussian(),
         model=Transformer(
-            width=width, heads=4, input=Patches(patch=(1, patch, patch)), positions=GroupedSinCos(),
+            width=width, heads=4, input=Patches(channels=3, size=(FRAMES, 16, 16), patch=(1, patch, patch)),
+            positions=GroupedSinCos(),
             blocks=repeat(vdt_block(), depth),
         ),
         task=Diffusion(known=known),

@@ -211,20 +211,20 @@ class TransformerModel(nn.Module):
         vector, index = self._vector(t, cond, grid, x_t)
         extra = self.doors.sequences(cond, "tokens")
         if vector is not None:
-            self._tell(side, self._own_times(vector, extra, cond))
+            self._tell(side, nn.functional.silu(self._own_times(vector, extra, cond)))
         if index is not None:
             tokens = Tokens(tokens.h, tags.change(time=index))
         return Tokens.cat([tokens, *extra.values()]) if extra else tokens, side
 
     def _tell(self, side: Side, vector: Float[Tensor, "b *k w"]) -> None:
-        """Give the blocks to come this condition vector."""
-        side.vector = nn.functional.silu(vector)
+        """Give the blocks to come this condition vector, SiLU applied."""
+        side.vector = vector
         side.shared = {key: module(side.vector) for key, module in self.shared.items()}
 
     def _encode(
         self, at: Dispatch, x_t: Tensor, t: Tensor | None, cond: Condition | None, tokens: Tokens, side: Side
     ) -> Float[Tensor, "b n w"]:
-        """The condition vector of every token of the state: its time embedding and what the encoder makes."""
+        """The condition vector of every token of the state: SiLU(time embedding + what the encoder makes)."""
         check(tokens.tags.n == side.state, "tokens behind the state's", tokens.tags.n - side.state, "none")
         assert self.encoder is not None
 
@@ -234,7 +234,7 @@ class TransformerModel(nn.Module):
 
         made = self.encoder(read, side, at, self.positions.placing)
         time, _ = self._times(t, side.grid, x_t)
-        return made if time is None else made + spread(time, tokens.tags)
+        return nn.functional.silu(made if time is None else made + spread(time, tokens.tags))
 
     def _guided_by(self, vectors: Float[Tensor, "b n w"], tokens: Tokens, side: Side) -> Tokens:
         """The tokens, each naming its own of the vectors that the decoder is told."""
