@@ -26,7 +26,7 @@ SYSTEMS = {
     "mdtv1": "frisket.interop.mdt", "mdtv2": "frisket.interop.mdt",
     "repa": "frisket.interop.aligned", "sra": "frisket.interop.aligned",
     "dit-moe": "frisket.interop.dit_moe", "dit-moe-rf": "frisket.interop.dit_moe",
-    "u-dit": "frisket.interop.u_dit",
+    "u-dit": "frisket.interop.u_dit", "ddt": "frisket.interop.ddt", "vdt": "frisket.interop.vdt",
 }  # fmt: skip
 Loader = Callable[..., tuple[BackboneConfig, dict[str, Tensor]]]
 Wiring = Callable[..., Pipeline]
