@@ -11,7 +11,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -30,6 +30,7 @@ SYSTEMS = {
 }  # fmt: skip
 Loader = Callable[..., tuple[BackboneConfig, dict[str, Tensor]]]
 Wiring = Callable[..., Pipeline]
+L = TypeVar("L", bound=Loader)
 _loaders: dict[str, Loader] = {}
 _wirings: dict[str, Wiring] = {}
 
@@ -59,13 +60,13 @@ class Taken:
         return len(numbers)
 
 
-def official(name: str) -> Callable[[Loader], Loader]:
+def official(name: str) -> Callable[[L], L]:
     """Decorator: make a function the loader of the system `name`.
 
     It is called with a `Taken` and the facts, and returns our config and {our name: tensor}.
     """
 
-    def add(loader: Loader) -> Loader:
+    def add(loader: L) -> L:
         _loaders[name] = loader
         return loader
 
