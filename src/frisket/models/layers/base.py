@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
-from frisket.core.errors import unknown
+from frisket.core.errors import FrisketError, unknown
 from frisket.core.sites import Dispatch
 from frisket.models.attend import Placing
 from frisket.models.grid import Grid
@@ -99,3 +100,30 @@ class Embedder(Protocol):
     gives: ClassVar[str]
 
     def build(self, width: int) -> nn.Module: ...
+
+
+def whole_grid(tokens: Tokens, side: Side, part: str) -> Grid:
+    """The grid of the state, for a mixer that needs all of its tokens in raster order.
+
+    Raises `FrisketError` naming `part` where tokens are missing, stand in another order, have others behind them, or
+    are padding.
+    """
+    grid, tags = side.grid, tokens.tags
+    why = ""
+    if tags.n < grid.tokens:
+        why = f"is given {tags.n} of them: leave no tokens out of its blocks (plans, caches and regions do)"
+    elif tags.n > grid.tokens:
+        why = f"is given {tags.n}: let a condition come in by another door than `tokens`"
+    elif not _in_order(tags):
+        why = "is given them in another order: name kept tokens in raster order"
+    elif tags.valid is not None and not tags.valid.is_meta and not bool(tags.valid.all()):
+        why = "is given padding among them"
+    if why:
+        raise FrisketError(f"{part} needs the {grid.tokens} tokens of the whole grid, and {why}")
+    return grid
+
+
+def _in_order(tags: Tags) -> bool:
+    if tags.index is None or tags.index.is_meta:
+        return True
+    return bool((tags.index == torch.arange(tags.n, device=tags.index.device)).all())
