@@ -190,7 +190,7 @@ class TransformerModel(nn.Module):
         extra = self.doors.sequences(cond, "tokens")
         if vector is not None:
             vector = self._own_times(vector, extra, cond)
-            side.vector = nn.functional.silu(vector)
+            side.plain, side.vector = vector, nn.functional.silu(vector)
             side.shared = {key: module(side.vector) for key, module in self.shared.items()}
         if index is not None:
             tokens = Tokens(tokens.h, tags.change(time=index))

@@ -35,14 +35,16 @@ class Side:
     """What travels beside the tokens through one forward pass.
 
     grid: of this state. state: number of its tokens (they come first). vector: the condition (b, w), or (b, k, w) with
-    each token's `time` tag choosing one of k; SiLU already applied. shared: what modulations that share weights have
-    computed from it. context: other token sequences, by the name of their condition. raw: the input as it came.
+    each token's `time` tag choosing one of k; SiLU already applied. plain: the same without the SiLU. shared: what
+    modulations that share weights have computed from it. context: other token sequences, by the name of their
+    condition. raw: the input as it came.
     """
 
     grid: Grid
     state: int
     raw: Tensor
     vector: Tensor | None = None
+    plain: Tensor | None = None
     shared: dict[str, Tensor] = field(default_factory=dict)
     context: Mapping[str, Tokens] = field(default_factory=dict)
     memo: dict[tuple[Tags, Tags], Tags] = field(default_factory=dict, repr=False)
@@ -60,6 +62,7 @@ class Side:
         return Side(
             grid=self.grid, state=self.state, raw=self.raw[rows],
             vector=None if self.vector is None else self.vector[rows],
+            plain=None if self.plain is None else self.plain[rows],
             shared={key: value[rows] for key, value in self.shared.items()},
             context={name: tokens.rows(rows) for name, tokens in self.context.items()},
         )  # fmt: skip
@@ -74,14 +77,15 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class BranchCall:
-    """One call of one branch: the pass it belongs to, the dispatcher, its `attend` site, its position part, and the
-    site of its hidden units."""
+    """One call of one branch: the pass it belongs to, the dispatcher, its `attend` site, its position part, the site of
+    its hidden units, and its own."""
 
     side: Side
     at: Dispatch
     attend_site: str
     positions: Placing | None
     hidden_site: str = ""
+    site: str = ""
 
 
 @runtime_checkable

@@ -21,7 +21,7 @@ from torch.nn.functional import conv1d, silu, softplus
 
 from frisket.core.errors import check
 from frisket.core.registry import register
-from frisket.models.init import ONES, ZEROS, Uniform, linear, mark, Mark, parameter
+from frisket.models.init import ONES, ZEROS, Mark, Uniform, linear, mark, parameter
 from frisket.models.layers.base import BranchCall, Sizes, whole_grid
 from frisket.models.layers.scan import Kernel, selective_scan
 from frisket.models.tokens import Tokens
