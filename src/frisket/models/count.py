@@ -111,3 +111,13 @@ def macs_of_size(config: BackboneConfig, shape: tuple[int, ...]) -> int:
     with torch.device("meta"):
         model = config.build()
     return count_macs(model, shape)
+
+
+def attention_macs_of_size(
+    config: BackboneConfig, shape: tuple[int, ...], cond: Mapping[str, tuple[int, ...]], leave_out: tuple[str, ...] = ()
+) -> int:
+    """`count_attention_macs` of a configuration of any size, built on meta. cond: shapes of float conditions."""
+    with torch.device("meta"):
+        model = config.build()
+        values = {name: torch.empty(1, *size) for name, size in cond.items()}
+    return count_attention_macs(model, shape, values, leave_out)
