@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import conv1d, silu, softplus
+from torch.nn.functional import conv1d, pad, silu, softplus
 
 from frisket.core.errors import check
 from frisket.core.registry import register
@@ -93,9 +93,8 @@ class _Way(nn.Module):
 
     def convolve(self, x: Float[Tensor, "b n e"]) -> Float[Tensor, "b n e"]:
         """Each channel over a token and those before it."""
-        n, taps = x.shape[1], self.taps.shape[1]
-        out = conv1d(x.transpose(1, 2), self.taps.unsqueeze(1), self.bias, padding=taps - 1, groups=len(self.bias))
-        return silu(out[..., :n]).transpose(1, 2)
+        before = pad(x.transpose(1, 2), (self.taps.shape[1] - 1, 0))
+        return silu(conv1d(before, self.taps.unsqueeze(1), self.bias, groups=len(self.bias))).transpose(1, 2)
 
     def inputs(self, x: Float[Tensor, "b n e"]) -> tuple[Tensor, Tensor, Tensor]:
         """dt (b, n, e), b and c (b, n, s), chosen by the tokens."""
