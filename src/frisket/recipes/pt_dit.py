@@ -116,7 +116,7 @@ STUDY = Study(
     },
     arms={
         "proxies and windows": {},
-        "full attention": _arm(full()),
+        "full attention": _arm(full(), depth=5),
         "windows alone": _arm(without(BLOCK, "proxy")),
         "proxies alone": _arm(without(BLOCK, "window", "shifted")),
         "first token": _arm(pt_dit_block(2, pick="first")),
