@@ -157,10 +157,10 @@ class Deep:
 
 
 class DeepModule(torch.nn.Module):
-    more_sites = ("inner",)
+    places = ("inner",)
 
     def forward(self, tokens, call):
-        return call.at(call.at.inside(call.site, "inner"), torch.neg, tokens.h)
+        return call.at(call.inside("inner"), torch.neg, tokens.h)
 
 
 def test_a_branch_may_have_further_sites():

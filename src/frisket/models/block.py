@@ -119,7 +119,7 @@ class BlockModule(nn.Module):
 
     def __init__(self, config: Block, sizes: Sizes):
         super().__init__()
-        self.config, self.width = config, sizes.width
+        self.config, self.sizes, self.width = config, sizes, sizes.width
         self.branches = nn.ModuleDict({branch.name: BranchModule(branch, sizes) for branch in config.branches})
         self.modulation = config.modulation.build(sizes.condition, sizes.width, config.numbers)
 
@@ -146,7 +146,7 @@ class BlockModule(nn.Module):
                 out.append(f"{site}.{name}.attend")
             if hasattr(branch.mixer, "hides"):
                 out.append(f"{site}.{name}.hidden")
-            out += [f"{site}.{name}.{more}" for more in getattr(branch.mixer, "more_sites", ())]
+            out.extend(f"{site}.{name}.{inner}" for inner in getattr(branch.mixer, "places", ()))
         return out
 
 

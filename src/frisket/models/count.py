@@ -71,7 +71,7 @@ def _ghost_pass(
     kept: Mapping[str, int] | None,
 ) -> None:  # fmt: skip
     """One forward of a meta copy."""
-    ghost = copy.deepcopy(model).to("meta")
+    ghost = copy.deepcopy(model).to("meta").requires_grad_(False)  # the counter hooks on what may have a gradient
     reads_ids = isinstance(getattr(getattr(model, "input", None), "table", None), nn.Embedding)
     x = torch.empty((1, *shape), dtype=dtype or (torch.int64 if reads_ids else torch.float32), device="meta")
     encoded = getattr(getattr(model, "doors", None), "encoded", ())

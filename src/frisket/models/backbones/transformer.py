@@ -26,11 +26,11 @@ from frisket.core.registry import register
 from frisket.core.sites import Dispatch
 from frisket.models.base import Keep
 from frisket.models.block import Block, BlockModule, repeat
-from frisket.models.doors import Door, Doors
+from frisket.models.doors import Door, Doors, counted
 from frisket.models.grid import Grid
 from frisket.models.init import build_real
 from frisket.models.layers.base import Embedder, Side, Sizes
-from frisket.models.layers.embedders import ClassIds, Timestep
+from frisket.models.layers.embedders import Timestep
 from frisket.models.layers.ends import Head, Ids, Input, Logits, Patches, PatchesOut
 from frisket.models.layers.modulation import AdaLNZero, Modulation, modulate, shared_key, spread
 from frisket.models.layers.norms import LayerNorm, Norm
@@ -85,14 +85,8 @@ class Transformer:
         classes (a name without a door gets one by `vector`; a door for classes that nobody counts is closed). Raises
         if the shape does not divide into patches."""
         inputs, outputs = self._ends(spec)
-        doors = {door.name: door for door in self.doors}
-        for name, count in classes.items():
-            door = doors.get(name, Door(name=name))
-            if not isinstance(door.embedder, ClassIds):
-                raise FrisketError(f"condition {name!r} has {count} classes, but its door embeds something else")
-            doors[name] = replace(door, embedder=replace(door.embedder, classes=count))
-        opened = tuple(d for d in doors.values() if not isinstance(d.embedder, ClassIds) or d.embedder.classes)
-        return replace(self, input=inputs.fit(spec), output=outputs.fit(spec, channels_out), doors=opened)
+        doors = counted(self.doors, classes)
+        return replace(self, input=inputs.fit(spec), output=outputs.fit(spec, channels_out), doors=doors)
 
     def _ends(self, spec: Spec) -> tuple[Input, Head]:
         """The default ends give way to those for ids; chosen ends stay, and refuse a state they cannot read."""
@@ -177,7 +171,7 @@ class TransformerModel(nn.Module):
     ) -> Output:
         tokens, side = at("embed", self.embed, x_t, t, cond)
         tokens = self.trunk(tokens, side, at, keep)
-        return at("head", self.head, tokens, side)
+        return side.extras.on(at("head", self.head, tokens, side))
 
     def embed(self, x_t: Tensor, t: Tensor | None, cond: Condition | None) -> tuple[Tokens, Side]:
         """The tokens of the state, then those that come in-sequence, and what travels beside them."""

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from frisket.core.condition import Output
 from frisket.core.errors import FrisketError, unknown
 from frisket.core.sites import Dispatch
 from frisket.models.attend import Placing
@@ -28,6 +30,22 @@ class Sizes:
     heads: int
     condition: int
     grid: Grid
+
+
+@dataclass
+class Extras:
+    """What blocks give beside features in one pass, added up over blocks by name. losses: scalar terms, already
+    weighted. aux: numbers a row of the whole batch of `rows`, (rows,)."""
+
+    rows: int
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    aux: dict[str, Tensor] = field(default_factory=dict)
+
+    def on(self, output: Output) -> Output:
+        """`output` with these. Raises `FrisketError` if it has one of that name already."""
+        for name in (*(self.losses.keys() & output.losses.keys()), *(self.aux.keys() & output.aux.keys())):
+            raise FrisketError(f"a block and the head both give {name!r}; one needs another name")
+        return Output(output.pred, {**output.aux, **self.aux}, {**output.losses, **self.losses})
 
 
 @dataclass
@@ -48,6 +66,23 @@ class Side:
     shared: dict[str, Tensor] = field(default_factory=dict)
     context: Mapping[str, Tokens] = field(default_factory=dict)
     memo: dict[tuple[Tags, Tags], Tags] = field(default_factory=dict, repr=False)
+    own: Tensor | None = None
+    extras: Extras = field(default_factory=lambda: Extras(0))
+
+    def __post_init__(self):
+        self.extras.rows = self.extras.rows or len(self.raw)
+
+    def lose(self, name: str, term: Float[Tensor, ""]) -> None:
+        """Add a loss term of the model's own: scalar, already weighted, added up over blocks."""
+        losses = self.extras.losses
+        losses[name] = losses[name] + term if name in losses else term
+
+    def note(self, name: str, value: Float[Tensor, "b"]) -> None:
+        """Add a number a row to the further outputs `aux[name]`, added up over blocks; 0 in rows that are not here."""
+        if self.own is not None:
+            value = value.new_zeros(self.extras.rows).index_add(0, self.own, value)
+        aux = self.extras.aux
+        aux[name] = aux[name] + value if name in aux else value
 
     def read(self, name: str | None) -> Tokens:
         """The context sequence `name`, or all of them one behind the other. Raises if there is none."""
@@ -65,6 +100,7 @@ class Side:
             plain=None if self.plain is None else self.plain[rows],
             shared={key: value[rows] for key, value in self.shared.items()},
             context={name: tokens.rows(rows) for name, tokens in self.context.items()},
+            own=rows if self.own is None else self.own[rows], extras=self.extras,
         )  # fmt: skip
 
     def joined(self, tokens: Tokens, context: Tokens) -> Tags:
@@ -85,7 +121,11 @@ class BranchCall:
     attend_site: str
     positions: Placing | None
     hidden_site: str = ""
-    site: str = ""
+    place: str = ""
+
+    def inside(self, name: str) -> str:
+        """The site `name` inside the branch. A mixer lists such names in `places`."""
+        return self.at.inside(self.place, name)
 
 
 @runtime_checkable

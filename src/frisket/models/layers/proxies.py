@@ -51,7 +51,7 @@ class Proxies:
 
 class _Proxies(nn.Module):
     attends = True
-    more_sites = (NAME,)
+    places = (NAME,)
 
     def __init__(self, config: Proxies, sizes: Sizes):
         super().__init__()
@@ -62,7 +62,7 @@ class _Proxies(nn.Module):
     def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
         grid = whole_grid(tokens, call.side, "mixer/proxies")
         proxies = self._chosen(tokens, cut_of(tokens, grid, self.size))
-        inner = replace(call, attend_site=call.at.inside(call.site, NAME))
+        inner = replace(call, attend_site=call.inside(NAME))
         h = proxies.h + self.among(proxies.with_h(self.norm_among(proxies.h)), inner)
         side = replace(call.side, context={NAME: proxies.with_h(self.norm_read(h))})
         return self.read(tokens.with_h(self.norm_asked(tokens.h)), replace(call, side=side))
