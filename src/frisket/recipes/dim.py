@@ -83,13 +83,13 @@ STUDY = Study(
 def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
-    width, depth, batch, steps = {"tiny": (16, 2, 16, 20), "small": (48, 6, 32, 500)}[size]
+    width, depth, patch, batch, steps = {"tiny": (16, 2, 2, 16, 20), "small": (48, 6, 1, 32, 500)}[size]
     return Experiment(
         name="dim",
         data=Digits(),
         codec=Pixels(),
         process=Gaussian(),
-        model=network(width, dim_block(mixer=SMALL), depth),
+        model=network(width, dim_block(mixer=SMALL), depth, patch),
         training=Trainer(
             batch=batch, steps=steps, optimiser=AdamW(lr=2e-3), schedule=Cosine(warmup=min(100, steps // 5)),
             emas=(Power(width=0.1),),

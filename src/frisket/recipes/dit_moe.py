@@ -125,7 +125,7 @@ def experiment(size: str) -> Experiment:
         return paper()
     width, depth, batch, steps = {"tiny": (32, 2, 16, 20), "small": (64, 4, 32, 500)}[size]
     return Experiment(
-        name="dit_moe",
+        name="dit-moe",
         data=Digits(),
         process=PROCESS,
         model=Transformer(width=width, heads=4, doors=(Door(),), blocks=_blocks(SPARSE, depth)),
@@ -142,7 +142,7 @@ def experiment(size: str) -> Experiment:
 def paper() -> Experiment:
     """DiT-MoE-XL/2-8E2A at 256 pixels along straight paths."""
     return Experiment(
-        name="dit_moe",
+        name="dit-moe",
         data=ImageFolder(target="imagenet/train", size=256),
         codec=VAE(target="stabilityai/sd-vae-ft-mse"),
         process=PROCESS,

@@ -119,7 +119,7 @@ def changes(experiment: Experiment) -> dict[str, object]:
     return {"task": experiment.task, "needs": experiment.needs}
 
 
-BENCH = base("repa", Scenes(size=(16, 16)))
+BENCH = base(name="repa", data=Scenes(size=(16, 16)))
 ALIGNED = added(BENCH)
 UNTRAINED = replace(ALIGNED, needs={"encoder": replace(ALIGNED.needs["encoder"], training=None)})
 STUDY = Study(
@@ -151,7 +151,7 @@ def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
     width, depth, batch, steps = {"tiny": (32, 3, 16, 20), "small": (64, 6, 64, 1000)}[size]
-    made = base("repa", Digits(), width=width, depth=depth, batch=batch, steps=steps)
+    made = base(name="repa", data=Digits(), width=width, depth=depth, batch=batch, steps=steps)
     sampler = Sampler(steps=20, update=Heun(), guidance=cfg(1.5))
     return replace(added(made), sampler=sampler, n_samples=500 if size == "small" else 32, study=STUDY)
 

@@ -82,7 +82,7 @@ def added(
     return with_objective(experiment, SelfAlignment(block=own, teacher_block=taught, gap=gap))
 
 
-BENCH = base("sra", Scenes(size=(16, 16)))
+BENCH = base(name="sra", data=Scenes(size=(16, 16)))
 STUDY = Study(
     bench={
         "data": BENCH.data, "codec": BENCH.codec, "model": BENCH.model, "training": BENCH.training,
@@ -111,7 +111,7 @@ def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
     width, depth, batch, steps = {"tiny": (32, 3, 16, 20), "small": (64, 6, 64, 1000)}[size]
-    made = base("sra", Digits(), width=width, depth=depth, batch=batch, steps=steps)
+    made = base(name="sra", data=Digits(), width=width, depth=depth, batch=batch, steps=steps)
     sampler = Sampler(steps=20, update=Heun(), guidance=cfg(1.5))
     return replace(added(made), sampler=sampler, n_samples=500 if size == "small" else 32, study=STUDY)
 

@@ -122,7 +122,7 @@ def experiment(size: str) -> Experiment:
         return paper()
     width, batch, steps = {"tiny": (8, 8, 10), "small": (24, 32, 500)}[size]
     return Experiment(
-        name="u_dit",
+        name="u-dit",
         data=Digits(),
         process=Gaussian(),
         model=_network(width),
@@ -139,7 +139,7 @@ def experiment(size: str) -> Experiment:
 def paper() -> Experiment:
     """U-DiT-L at 256 pixels; the rest is DiT's."""
     return Experiment(
-        name="u_dit",
+        name="u-dit",
         data=ImageFolder(target="imagenet/train", size=256),
         codec=VAE(target="stabilityai/sd-vae-ft-ema"),
         process=Gaussian(

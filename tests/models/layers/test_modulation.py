@@ -10,6 +10,7 @@ from frisket.models.grid import Grid
 from frisket.models.init import build_real
 from frisket.models.layers.base import Side
 from frisket.models.layers.modulation import (
+    AdaLN,
     AdaLNZero,
     Direct,
     LowRank,
@@ -103,3 +104,14 @@ def test_direct_adds_a_table_to_the_plain_condition():
     assert Direct().build_shared(5, 5, 2) is None
     with pytest.raises(FrisketError, match="width 4"):
         Direct().build(5, 4, 2)
+    travelling.plain = None
+    with pytest.raises(FrisketError, match="before its SiLU"):
+        block(travelling)
+
+
+def test_torchs_own_start_is_uniform_by_the_fan_in():
+    module = build_real(lambda: AdaLN().build(64, 8, 6))
+    for value in module.state_dict().values():
+        assert 0.1 < float(value.abs().max()) <= 64**-0.5
+        assert float(value.std()) == pytest.approx(64**-0.5 / 3**0.5, rel=0.25)
+    assert AdaLN().build_shared(5, 4, 6) is None

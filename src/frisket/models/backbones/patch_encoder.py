@@ -26,7 +26,7 @@ from frisket.models.layers.maps import GroupNorm, MapNorm, conv
 from frisket.models.layers.norms import LayerNorm
 
 
-@register("backbone/patch-encoder")
+@register("classifier/patch-encoder")
 @dataclass(frozen=True, kw_only=True)
 class PatchEncoder:
     """width: of a token's features. depth: residual blocks of two 3x3 convolutions. patch: its side in elements of the
