@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from frisket.core import Dispatch, FrisketError, Step, from_config, to_config, use_step
-from frisket.models.block import Block, Branch, drop, repeat
+from frisket.models.block import Block, Branch, ZeroLinear, drop, repeat
 from frisket.models.grid import Grid
 from frisket.models.init import build_real
 from frisket.models.layers.attention import Attention, Cross
@@ -147,3 +147,38 @@ def test_blocks_of_one_kind_compile_to_one_program():
     result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == ["1", "equal"]
+
+
+class Deep:
+    """A mixer with a further site of its own."""
+
+    def build(self, sizes):
+        return DeepModule()
+
+
+class DeepModule(torch.nn.Module):
+    places = ("inner",)
+
+    def forward(self, tokens, call):
+        return call.at(call.inside("inner"), torch.neg, tokens.h)
+
+
+def test_a_branch_may_have_further_sites():
+    module = built(Block(branches=(Branch(name="deep", mixer=Deep(), norm=None, uses=()),), modulation=Unmodulated()))
+    assert module.sites("block[0]") == ["block[0].deep", "block[0].deep.inner"]
+    at = Dispatch(object())
+    at.handlers = {"block[0].deep.inner": [lambda fn, args, step: fn(*args) * 5]}
+    with use_step(STEP):
+        out = module("block[0]", side(), at, None, TOKENS)
+    torch.testing.assert_close(out.h, TOKENS.h - 5 * TOKENS.h)
+
+
+def test_a_layer_behind_takes_what_the_gate_left():
+    config = Block(branches=(Branch(name="attn", mixer=Attention(), norm=None, behind=ZeroLinear(), uses=("gate",)),))
+    module = built(config)
+    gate = module.modulation(side()).unsqueeze(1)
+    layer = module.branches["attn"].behind
+    wanted = TOKENS.h + layer(gate * branch_out(module, "attn", TOKENS.h))
+    torch.testing.assert_close(run(module).h, wanted)
+    fresh = build_real(lambda: config.build(SIZES))
+    assert torch.equal(run(fresh).h, TOKENS.h)

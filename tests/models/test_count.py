@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch import nn
 
+from frisket.interop.pt_dit import pt_dit_block
 from frisket.models.backbones.sizes import dit, pit
 from frisket.models.backbones.transformer import Transformer
 from frisket.models.block import Block, Branch, repeat
-from frisket.models.count import count_macs, count_macs_chosen, count_parameters
+from frisket.models.count import count_attention_macs, count_macs, count_macs_chosen, count_parameters
 from frisket.models.doors import Door
 from frisket.models.layers.attention import Cross
 from frisket.models.layers.embedders import TextIds
+from frisket.models.layers.ends import Patches
 from frisket.models.plans.choose import Skip, Uniform
 from frisket.models.plans.routing import Routing
 
@@ -74,3 +76,17 @@ def test_choices_are_counted_by_their_chances():
     none, half = (count_macs(model, (1, 8, 8), kept={"route": m}) for m in (0, 8))
     chooses = {"route": Skip(inner=Uniform(), rate=0.25)}
     assert count_macs_chosen(model, (1, 8, 8), chooses) == pytest.approx(0.25 * none + 0.75 * half)
+
+
+def test_attention_is_counted_apart_and_by_what_it_computes():
+    n, d, p = 64, 16, 4
+    full = Transformer(width=d, heads=2, blocks=repeat(Block(), 2)).build()
+    assert count_attention_macs(full, (1, 8, 8)) == 2 * 2 * 16 * 16 * d
+    block = pt_dit_block(2)
+    model = Transformer(
+        width=d, heads=2, blocks=(block,), input=Patches(size=(8, 8), patch=1),
+        doors=(Door(name="text", way="context", embedder=TextIds(vocabulary=9, length=6)),),
+    ).build()  # fmt: skip
+    parts = 2 * n**2 * d * (1 / p**2 + 1 / p + 2 * p / n)
+    assert count_attention_macs(model, (1, 8, 8), leave_out=("cross",)) == parts
+    assert count_attention_macs(model, (1, 8, 8)) == parts + 2 * n * 6 * d

@@ -40,12 +40,13 @@ def golden(name: str, folder: Path = GOLDEN) -> tuple[dict[str, Tensor], dict[st
 def forward_difference(name: str, folder: Path = GOLDEN, **facts: Any) -> float:
     """The largest absolute difference between our output and the official one for the stored weights and inputs.
 
-    facts: what `load_official` needs beside shapes. Inputs are `x`, `t` if any, `y`, the class ids, if any, and
-    `keep/SPAN`, who passes through a span.
+    facts: what `load_official` needs beside shapes. Inputs are `x`, `t` if any, `y`, the class ids, if any, `text`, its
+    features, if any, and `keep/SPAN`, who passes through a span.
     """
     weights, inputs, out = golden(name, folder)
     model = load_official(name, weights, **facts)
-    cond = Condition.of(label=inputs["y"]) if "y" in inputs else None
+    named = {ours: inputs[theirs] for theirs, ours in (("y", "label"), ("text", "text")) if theirs in inputs}
+    cond = Condition.of(**named) if named else None
     with torch.no_grad():
         keep = {k.removeprefix("keep/"): ids for k, ids in inputs.items() if k.startswith("keep/")}
         pred = model(inputs["x"], inputs.get("t"), cond, keep or None).pred

@@ -23,7 +23,7 @@ from frisket.sampling.pipeline import Pipeline
 SYSTEMS = {
     "dit": "frisket.interop.dit", "sit": "frisket.interop.dit", "mdlm": "frisket.interop.mdlm",
     "tread": "frisket.interop.tread", "sprint": "frisket.interop.sprint",
-    "mdtv1": "frisket.interop.mdt", "mdtv2": "frisket.interop.mdt",
+    "pt-dit": "frisket.interop.pt_dit", "mdtv1": "frisket.interop.mdt", "mdtv2": "frisket.interop.mdt",
     "repa": "frisket.interop.aligned", "sra": "frisket.interop.aligned",
     "dit-moe": "frisket.interop.dit_moe", "dit-moe-rf": "frisket.interop.dit_moe",
     "u-dit": "frisket.interop.u_dit", "ddt": "frisket.interop.ddt", "vdt": "frisket.interop.vdt",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,7 @@ from frisket.core.registry import register
 from frisket.core.sites import Dispatch
 from frisket.core.step import current_step
 from frisket.models.attend import Placing
+from frisket.models.init import ZEROS, linear
 from frisket.models.layers.attention import Attention
 from frisket.models.layers.base import BranchCall, Mixer, Side, Sizes
 from frisket.models.layers.ffn import Gelu
@@ -32,17 +33,35 @@ Use = Literal["shift", "scale", "gate"]
 ALL_USES: tuple[Use, ...] = ("shift", "scale", "gate")
 
 
+@runtime_checkable
+class Behind(Protocol):
+    """A registered value ("behind/..."). Its module takes a branch's gated output and returns what is added."""
+
+    def build(self, sizes: Sizes) -> nn.Module: ...
+
+
+@register("behind/linear")
+@dataclass(frozen=True, kw_only=True)
+class ZeroLinear:
+    """A linear layer that starts at zero, so a branch that is not gated begins silent (PT-DiT, arXiv 2409.04005)."""
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        return linear(sizes.width, sizes.width, law=ZEROS)
+
+
 @register("block/branch")
 @dataclass(frozen=True, kw_only=True)
 class Branch:
     """One branch. name: its site. uses: which of shift, scale and gate the modulation gives it, in this order. dropout:
-    of the output, before the gate, drawn from the current step while training."""
+    of the output, before the gate, drawn from the current step while training. behind: a layer between the gate and the
+    residual."""
 
     name: str = "attn"
     mixer: Mixer = Attention()
     norm: Norm | None = LayerNorm()
     uses: tuple[Use, ...] = ALL_USES
     dropout: float = 0.0
+    behind: Behind | None = None
 
     def __post_init__(self):
         check(self.name.isidentifier(), "branch.name", self.name, "an identifier")
@@ -84,6 +103,7 @@ class BranchModule(nn.Module):
         super().__init__()
         self.norm = config.norm.build(sizes.width) if config.norm is not None else None
         self.mixer = config.mixer.build(sizes)
+        self.behind = config.behind.build(sizes) if config.behind is not None else None
 
     def forward(
         self, call: BranchCall, shift: Tensor | None, scale: Tensor | None, tokens: Tokens
@@ -114,7 +134,7 @@ class BlockModule(nn.Module):
             out = at(place, partial(branch, call, shift, scale), tokens)
             if config.dropout and self.training:
                 out = drop(out, config.dropout, f"{site}.{config.name}")
-            tokens = tokens.with_h(_add(tokens, out, gate))
+            tokens = tokens.with_h(_add(tokens, out, gate, branch.behind))  # type: ignore[arg-type]
         return tokens
 
     def sites(self, site: str) -> list[str]:
@@ -130,7 +150,9 @@ class BlockModule(nn.Module):
         return out
 
 
-def _add(tokens: Tokens, out: Tensor, gate: Tensor | None) -> Tensor:
+def _add(tokens: Tokens, out: Tensor, gate: Tensor | None, behind: nn.Module | None) -> Tensor:
+    if behind is not None:
+        return tokens.h + behind(out if gate is None else spread(gate, tokens.tags) * out)
     if gate is None:
         return tokens.h + out
     return torch.addcmul(tokens.h, spread(gate, tokens.tags), out)

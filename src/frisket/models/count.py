@@ -1,14 +1,14 @@
 """Counting: parameters, and multiply-accumulates of one forward pass, without computing anything.
 
 The literature's "Gflops" of a transformer are 10^9 multiply-accumulates (MACs); torch's counter counts two operations
-for each.
+for each. The scan of Mamba is no product and is counted as papers on it do.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any
 
@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from frisket.core.condition import Condition
+from frisket.core.sites import install
+from frisket.core.step import Step, use_step
 from frisket.models.base import BackboneConfig
 
 
@@ -28,7 +30,8 @@ def count_macs(
     model: nn.Module, shape: tuple[int, ...], cond: Mapping[str, Tensor] | None = None,
     dtype: torch.dtype | None = None, kept: Mapping[str, int] | None = None,
 ) -> int:  # fmt: skip
-    """Multiply-accumulates of one forward pass for one state of `shape` (batch left out), of matrix products only.
+    """Multiply-accumulates of one forward pass for one state of `shape` (batch left out): of matrix products and
+    convolutions, and of selective scans by their usual count (`scan.MACS_PER_STATE`).
 
     Runs on a meta copy, so the model may have any size. `cond`: example values, one row each; class ids, ids whose
     embedder states its `shape` and references like the state need none. dtype: of the state; float32, or int64 for a
@@ -36,16 +39,46 @@ def count_macs(
     """
     from torch.utils.flop_counter import FlopCounterMode
 
+    with FlopCounterMode(display=False) as counter:
+        _ghost_pass(model, shape, cond, dtype, kept)
+    return counter.get_total_flops() // 2
+
+
+def count_attention_macs(
+    model: nn.Module, shape: tuple[int, ...], cond: Mapping[str, Tensor] | None = None, leave_out: tuple[str, ...] = ()
+) -> int:
+    """Multiply-accumulates of all products of queries with keys and of their weights with values, for one state of
+    `shape`; projections do not count, and a mask saves nothing. leave_out: names of branches that do not count."""
+    total = 0
+
+    def note(call: Callable[..., Any], args: tuple[Any, ...], step: Step) -> Any:
+        nonlocal total
+        q, k, v = args[:3]
+        total += q.shape[:-1].numel() * k.shape[2] * (q.shape[-1] + v.shape[-1])
+        return call(*args)
+
+    ghost = copy.deepcopy(model)
+    inner = [s for s in ghost.sites() if s.endswith((".attend", ".proxies"))]  # type: ignore[operator]
+    counted = {s: note for s in inner if s.split(".")[1] not in leave_out}
+    with install(ghost, counted), use_step(Step(seed=0, sample=torch.zeros(1, dtype=torch.int64))):
+        _ghost_pass(ghost, shape, cond, None, None)
+    return total
+
+
+@torch.no_grad()
+def _ghost_pass(
+    model: nn.Module, shape: tuple[int, ...], cond: Mapping[str, Tensor] | None, dtype: torch.dtype | None,
+    kept: Mapping[str, int] | None,
+) -> None:  # fmt: skip
+    """One forward of a meta copy."""
     ghost = copy.deepcopy(model).to("meta").requires_grad_(False)  # the counter hooks on what may have a gradient
     reads_ids = isinstance(getattr(getattr(model, "input", None), "table", None), nn.Embedding)
     x = torch.empty((1, *shape), dtype=dtype or (torch.int64 if reads_ids else torch.float32), device="meta")
     encoded = getattr(getattr(model, "doors", None), "encoded", ())
     values = _examples(model) | {name: torch.zeros((1, *shape), dtype=x.dtype) for name in encoded} | dict(cond or {})
     given = Condition({name: value.to("meta") for name, value in values.items()})
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        keep = {name: torch.empty(1, m, dtype=torch.int64, device="meta") for name, m in (kept or {}).items()}
-        ghost(x, torch.empty(1, device="meta"), given if values else None, **({"keep": keep} if keep else {}))
-    return counter.get_total_flops() // 2
+    keep = {name: torch.empty(1, m, dtype=torch.int64, device="meta") for name, m in (kept or {}).items()}
+    ghost(x, torch.empty(1, device="meta"), given if values else None, **({"keep": keep} if keep else {}))
 
 
 def _examples(model: nn.Module) -> dict[str, Tensor]:
@@ -78,3 +111,13 @@ def macs_of_size(config: BackboneConfig, shape: tuple[int, ...]) -> int:
     with torch.device("meta"):
         model = config.build()
     return count_macs(model, shape)
+
+
+def attention_macs_of_size(
+    config: BackboneConfig, shape: tuple[int, ...], cond: Mapping[str, tuple[int, ...]], leave_out: tuple[str, ...] = ()
+) -> int:
+    """`count_attention_macs` of a configuration of any size, built on meta. cond: shapes of float conditions."""
+    with torch.device("meta"):
+        model = config.build()
+        values = {name: torch.empty(1, *size) for name, size in cond.items()}
+    return count_attention_macs(model, shape, values, leave_out)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from frisket.core import FrisketError, from_config, to_config
-from frisket.models.backbones.sizes import ddit, dit, pit
+from frisket.models.backbones.sizes import ddit, dim, dim_block, dit, pit
 from frisket.models.count import count_parameters
 
 PARAMETERS = {
@@ -54,3 +54,13 @@ def test_an_unknown_size_is_refused():
         dit("M")
     with pytest.raises(FrisketError, match="DDiT size"):
         ddit("large", vocabulary=2, length=2)
+
+
+def test_dim_has_twice_the_blocks_and_about_the_weights():
+    d, s, depth = 1152, 16, 56
+    scan = 6 * d**2 + 4 * d * (2 * (d // 16) + 3 * s + 7)
+    modulation = 3 * d**2 + 3 * d
+    ends = count(dit("XL", 2)) - 28 * (12 * d**2 + 9 * d + 6 * d**2 + 6 * d)
+    assert count(dim("XL", 2)) == ends + depth * (scan + modulation)
+    assert count(dim("XL", 2)) / count(dit("XL", 2)) == pytest.approx(1.08, abs=0.01)
+    assert [branch.name for branch in dim_block(ffn=True).branches] == ["ssm", "ffn"]

@@ -8,7 +8,7 @@ import torch
 from frisket.core import FrisketError
 from frisket.core.condition import Output
 from frisket.models.grid import Grid
-from frisket.models.layers.base import Side
+from frisket.models.layers.base import Side, whole_grid
 from frisket.models.tokens import Tokens
 
 A, B = (Tokens.of(torch.full((2, n, 4), float(n))) for n in (3, 5))
@@ -32,6 +32,28 @@ def test_joined_tags_are_made_once():
     beside = side(b=B)
     assert beside.joined(A, B) is beside.joined(A, B)
     assert beside.joined(A, B).n == 8
+
+
+def test_rows_take_the_plain_condition_along():
+    beside = side()
+    beside.vector, beside.plain = torch.arange(2.0)[:, None], torch.arange(2.0)[:, None] + 10
+    assert beside.rows(torch.tensor([1])).plain.tolist() == [[11.0]]
+
+
+def test_the_whole_grid_is_asked_for_with_the_reason():
+    whole = Tokens.of(torch.zeros(2, 3, 4))
+    assert whole_grid(whole, side(), "this") == Grid.of((3,))
+    assert whole_grid(whole.take(torch.arange(3).expand(2, -1)), side(), "this") == Grid.of((3,))
+    assert whole_grid(Tokens.of(whole.h, valid=torch.ones(3).bool()), side(), "this") == Grid.of((3,))
+    cases = {
+        "2 of them": whole.take(torch.tensor([[0, 1], [0, 1]])),
+        "door": Tokens.of(torch.zeros(2, 5, 4)),
+        "another order": whole.take(torch.tensor([[0, 1, 2], [0, 2, 1]])),
+        "padding": Tokens.of(whole.h, valid=torch.tensor([True, True, False])),
+    }
+    for reason, tokens in cases.items():
+        with pytest.raises(FrisketError, match=f"this needs the 3 tokens.*{reason}"):
+            whole_grid(tokens, side(), "this")
 
 
 def test_extras_add_up_over_blocks_and_reach_the_output():

@@ -9,7 +9,7 @@ import torch
 
 from frisket.core import FrisketError
 from frisket.models.init import build_real
-from frisket.models.layers.embedders import ClassIds, Features, Image, Number, TextIds, Timeless, Timestep
+from frisket.models.layers.embedders import ClassIds, Features, FeaturesMlp, Image, Number, TextIds, Timeless, Timestep
 from frisket.models.tokens import Tokens
 
 DROP = torch.tensor([True, False, False])
@@ -20,6 +20,7 @@ RAW = {
     "number": (Number(), torch.tensor([0.1, 0.5, 0.9])),
     "text": (TextIds(vocabulary=9, length=6), torch.arange(15).reshape(3, 5) % 9),
     "features": (Features(features=7), torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0))),
+    "features_mlp": (FeaturesMlp(features=7), torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0))),
     "image": (Image(channels=2), torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(1))),
 }
 

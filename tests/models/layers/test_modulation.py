@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
+from frisket.core import FrisketError
 from frisket.models.grid import Grid
 from frisket.models.init import build_real
 from frisket.models.layers.base import Side
 from frisket.models.layers.modulation import (
     AdaLN,
     AdaLNZero,
+    Direct,
     LowRank,
+    Reused,
     Shared,
     Unmodulated,
     modulate,
@@ -70,6 +73,40 @@ def test_modulate():
     torch.testing.assert_close(modulate(x, None, scale), x * (1 + scale))
     torch.testing.assert_close(modulate(x, shift, None), x + shift)
     assert modulate(x, None, None) is x
+
+
+def test_reused_numbers_begin_from_the_same_part():
+    config = Reused(of=(0, 1, 0))
+    layer = build_real(lambda: config.build_shared(5, 4, 3))
+    block = build_real(lambda: config.build(5, 4, 3))
+    for vector in (VECTOR, VECTOR.unsqueeze(1).expand(-1, 3, -1)):  # a time a sample, and several
+        travelling = side(vector)
+        travelling.shared[shared_key(config, 3)] = layer(vector)
+        numbers = (block(travelling) - block.table).split(4, -1)
+        first, second = layer(vector).split(4, -1)
+        for got, wanted in zip(numbers, (first, second, first), strict=True):
+            torch.testing.assert_close(got, wanted)
+    assert layer.out_features == 8
+
+
+def test_reused_numbers_must_fit_the_block():
+    with pytest.raises(FrisketError, match="2 numbers"):
+        Reused(of=(0, 1, 0)).build(5, 4, 2)
+    with pytest.raises(FrisketError, match="leave none out"):
+        Reused(of=(0, 2))
+
+
+def test_direct_adds_a_table_to_the_plain_condition():
+    block = build_real(lambda: Direct().build(5, 5, 2))
+    travelling = side()
+    travelling.plain = VECTOR * 3
+    torch.testing.assert_close(block(travelling), torch.cat([VECTOR * 3, VECTOR * 3], -1) + block.table)
+    assert Direct().build_shared(5, 5, 2) is None
+    with pytest.raises(FrisketError, match="width 4"):
+        Direct().build(5, 4, 2)
+    travelling.plain = None
+    with pytest.raises(FrisketError, match="before its SiLU"):
+        block(travelling)
 
 
 def test_torchs_own_start_is_uniform_by_the_fan_in():

@@ -1,7 +1,8 @@
 """Published sizes of isotropic backbones, by name: "DiT-XL/2" and so on.
 
 DiT (arXiv 2212.09748) is read on 32 x 32 x 4 latents of 1000 classes with a learned variance; DDiT is MDLM's
-(arXiv 2406.07524). A PiT is a DiT of patch 1 with learned positions (arXiv 2406.09415).
+(arXiv 2406.07524). A PiT is a DiT of patch 1 with learned positions (arXiv 2406.09415). A DiM (arXiv 2405.15881) is
+read with a scan in attention's place; its tables were not at hand, so its sizes are reconstructed from DiT's.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from frisket.models.layers.ends import Ids, Logits, Patches, PatchesOut
 from frisket.models.layers.ffn import Gelu
 from frisket.models.layers.norms import LayerNorm
 from frisket.models.layers.positions import Learned, Rotary
+from frisket.models.layers.ssm import SSM
 
 DIT = {"S": (12, 384, 6), "B": (12, 768, 12), "L": (24, 1024, 16), "XL": (28, 1152, 16)}  # depth, width, heads
+DIM_MIXER = SSM()
 DDIT = {"tiny": (8, 512, 8), "small": (12, 768, 12), "medium": (24, 1024, 16)}
 
 
@@ -49,6 +52,19 @@ def dit(
 def pit(size: str, **facts) -> Transformer:
     """A DiT of patch 1 whose positions are learned; `facts` as in `dit`."""
     return replace(dit(size, 1, **facts), positions=Learned())
+
+
+def dim_block(ffn: bool = False, mixer: SSM = DIM_MIXER) -> Block:
+    """DiM's block: the two-way scan alone, which gates and widens by itself. ffn: DiT's feed-forward behind it."""
+    scan = Branch(name="ssm", mixer=mixer)
+    return Block(branches=(scan, Branch(name="ffn", mixer=Gelu())) if ffn else (scan,))
+
+
+def dim(size: str, patch: int = 2, **facts) -> Transformer:
+    """A DiT of that size whose blocks are `dim_block`, twice as many, for half of a block's weights are gone; `facts` as
+    in `dit`."""
+    config = dit(size, patch, **facts)
+    return replace(config, blocks=repeat(dim_block(), 2 * config.depth))
 
 
 def ddit_block(dropout: float = 0.1) -> Block:

@@ -205,14 +205,15 @@ class TransformerModel(nn.Module):
         vector, index = self._vector(t, cond, grid, x_t)
         extra = self.doors.sequences(cond, "tokens")
         if vector is not None:
-            self._tell(side, nn.functional.silu(self._own_times(vector, extra, cond)))
+            plain = self._own_times(vector, extra, cond)
+            self._tell(side, nn.functional.silu(plain), plain)
         if index is not None:
             tokens = Tokens(tokens.h, tags.change(time=index))
         return Tokens.cat([tokens, *extra.values()]) if extra else tokens, side
 
-    def _tell(self, side: Side, vector: Float[Tensor, "b *k w"]) -> None:
-        """Give the blocks to come this condition vector, SiLU applied."""
-        side.vector = vector
+    def _tell(self, side: Side, vector: Float[Tensor, "b *k w"], plain: Float[Tensor, "b *k w"] | None = None) -> None:
+        """Give the blocks to come this condition vector, SiLU applied, and the same without it where it is known."""
+        side.vector, side.plain = vector, plain
         side.shared = {key: module(side.vector) for key, module in self.shared.items()}
 
     def _encode(

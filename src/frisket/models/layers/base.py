@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -52,14 +53,16 @@ class Side:
     """What travels beside the tokens through one forward pass.
 
     grid: of this state. state: number of its tokens (they come first). vector: the condition (b, w), or (b, k, w) with
-    each token's `time` tag choosing one of k; SiLU already applied. shared: what modulations that share weights have
-    computed from it. context: other token sequences, by the name of their condition. raw: the input as it came.
+    each token's `time` tag choosing one of k; SiLU already applied. plain: the same without the SiLU. shared: what
+    modulations that share weights have computed from it. context: other token sequences, by the name of their
+    condition. raw: the input as it came.
     """
 
     grid: Grid
     state: int
     raw: Tensor
     vector: Tensor | None = None
+    plain: Tensor | None = None
     shared: dict[str, Tensor] = field(default_factory=dict)
     context: Mapping[str, Tokens] = field(default_factory=dict)
     memo: dict[tuple[Tags, Tags], Tags] = field(default_factory=dict, repr=False)
@@ -94,6 +97,7 @@ class Side:
         return Side(
             grid=self.grid, state=self.state, raw=self.raw[rows],
             vector=None if self.vector is None else self.vector[rows],
+            plain=None if self.plain is None else self.plain[rows],
             shared={key: value[rows] for key, value in self.shared.items()},
             context={name: tokens.rows(rows) for name, tokens in self.context.items()},
             own=rows if self.own is None else self.own[rows], extras=self.extras,
@@ -140,3 +144,30 @@ class Embedder(Protocol):
     gives: ClassVar[str]
 
     def build(self, width: int) -> nn.Module: ...
+
+
+def whole_grid(tokens: Tokens, side: Side, part: str) -> Grid:
+    """The grid of the state, for a mixer that needs all of its tokens in raster order.
+
+    Raises `FrisketError` naming `part` where tokens are missing, stand in another order, have others behind them, or
+    are padding.
+    """
+    grid, tags = side.grid, tokens.tags
+    why = ""
+    if tags.n < grid.tokens:
+        why = f"is given {tags.n} of them: leave no tokens out of its blocks (plans, caches and regions do)"
+    elif tags.n > grid.tokens:
+        why = f"is given {tags.n}: let a condition come in by another door than `tokens`"
+    elif not _in_order(tags):
+        why = "is given them in another order: name kept tokens in raster order"
+    elif tags.valid is not None and not tags.valid.is_meta and not bool(tags.valid.all()):
+        why = "is given padding among them"
+    if why:
+        raise FrisketError(f"{part} needs the {grid.tokens} tokens of the whole grid, and {why}")
+    return grid
+
+
+def _in_order(tags: Tags) -> bool:
+    if tags.index is None or tags.index.is_meta:
+        return True
+    return bool((tags.index == torch.arange(tags.n, device=tags.index.device)).all())

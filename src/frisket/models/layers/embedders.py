@@ -112,6 +112,19 @@ class Features:
         return _Features(self.features, width)
 
 
+@register("embedder/features_mlp")
+@dataclass(frozen=True, kw_only=True)
+class FeaturesMlp:
+    """Features of a frozen encoder (b, l, features) through two linear layers with a GELU between them (PixArt's caption
+    projection); the null is one learned vector."""
+
+    gives: ClassVar[str] = "tokens"
+    features: int = 4096
+
+    def build(self, width: int) -> nn.Module:
+        return _FeaturesMlp(self.features, width)
+
+
 @register("embedder/image")
 @dataclass(frozen=True, kw_only=True)
 class Image:
@@ -235,6 +248,19 @@ class _Features(nn.Module):
 
     def forward(self, value: Float[Tensor, "b l f"], drop: Bool[Tensor, "b"] | None) -> Tokens:
         h = self.linear(value)
+        return Tokens.of(h if drop is None else torch.where(drop[:, None, None], self.null, h))
+
+
+class _FeaturesMlp(nn.Module):
+    null: Tensor
+
+    def __init__(self, features: int, width: int):
+        super().__init__()
+        self.up, self.out = linear(features, width), linear(width, width)
+        parameter(self, "null", (width,), Normal(0.02), "embedding")
+
+    def forward(self, value: Float[Tensor, "b l f"], drop: Bool[Tensor, "b"] | None) -> Tokens:
+        h = self.out(functional.gelu(self.up(value), approximate="tanh"))
         return Tokens.of(h if drop is None else torch.where(drop[:, None, None], self.null, h))
 
 

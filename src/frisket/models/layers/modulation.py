@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from frisket.core.config import digest
+from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.models.init import ZEROS, Law, Mark, Normal, Uniform, linear, mark, parameter
 from frisket.models.layers.base import Side
@@ -86,6 +87,40 @@ class Shared:
         return linear(condition, width * count, law=Normal(0.02), role="modulation")
 
 
+@register("modulation/reused")
+@dataclass(frozen=True, kw_only=True)
+class Reused:
+    """As `Shared`, but the one layer gives fewer numbers than a block takes. of: for each number of the block, in order,
+    which of the layer's it is an offset to (PT-DiT's shifted windows begin from the numbers of the plain ones)."""
+
+    of: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+
+    def __post_init__(self):
+        whole = bool(self.of) and set(self.of) == set(range(max(self.of) + 1))
+        check(whole, "reused.of", self.of, "numbers from 0 that leave none out")
+
+    def build(self, condition: int, width: int, count: int) -> nn.Module:
+        check(len(self.of) == count, "reused.of", self.of, f"one for each of the block's {count} numbers")
+        return _Offsets(width, count, shared_key(self, count), self.of)
+
+    def build_shared(self, condition: int, width: int, count: int) -> nn.Module | None:
+        return linear(condition, width * (max(self.of) + 1), law=Normal(0.02), role="modulation")
+
+
+@register("modulation/direct")
+@dataclass(frozen=True, kw_only=True)
+class Direct:
+    """The condition vector itself, before its SiLU, plus a table of offsets: each number begins from the same vector
+    (PixArt's last layer). The condition must be as wide as a token."""
+
+    def build(self, condition: int, width: int, count: int) -> nn.Module:
+        check(condition == width, "condition", condition, f"the token's width {width}, for modulation/direct")
+        return _Direct(width, count)
+
+    def build_shared(self, condition: int, width: int, count: int) -> nn.Module | None:
+        return None
+
+
 @register("modulation/none")
 @dataclass(frozen=True, kw_only=True)
 class Unmodulated:
@@ -125,13 +160,31 @@ class _LowRank(nn.Module):
 class _Offsets(nn.Module):
     table: Tensor
 
-    def __init__(self, width: int, count: int, key: str):
+    def __init__(self, width: int, count: int, key: str, of: tuple[int, ...] | None = None):
         super().__init__()
-        self.key = key
+        self.key, self.width, self.of = key, width, of
         parameter(self, "table", (count * width,), Normal(width**-0.5), "vector")
 
     def forward(self, side: Side) -> Tensor:
-        return side.shared[self.key] + self.table
+        shared = side.shared[self.key]
+        if self.of is not None:
+            parts = shared.split(self.width, -1)
+            shared = torch.cat([parts[i] for i in self.of], -1)
+        return shared + self.table
+
+
+class _Direct(nn.Module):
+    table: Tensor
+
+    def __init__(self, width: int, count: int):
+        super().__init__()
+        self.count = count
+        parameter(self, "table", (count * width,), Normal(width**-0.5), "vector")
+
+    def forward(self, side: Side) -> Tensor:
+        if side.plain is None:  # behind an encoder, whose vectors come with the SiLU
+            raise FrisketError("modulation/direct adds to the condition before its SiLU, which these blocks lack")
+        return torch.cat([side.plain] * self.count, -1) + self.table
 
 
 class _Nothing(nn.Module):
