@@ -23,7 +23,7 @@ from frisket.sampling.pipeline import Pipeline
 SYSTEMS = {
     "dit": "frisket.interop.dit", "sit": "frisket.interop.dit", "mdlm": "frisket.interop.mdlm",
     "tread": "frisket.interop.tread", "sprint": "frisket.interop.sprint",
-    "mdtv1": "frisket.interop.mdt", "mdtv2": "frisket.interop.mdt",
+    "mdtv1": "frisket.interop.mdt", "mdtv2": "frisket.interop.mdt", "prime": "frisket.interop.prime",
 }  # fmt: skip
 Loader = Callable[..., tuple[Transformer, dict[str, Tensor]]]
 Wiring = Callable[..., Pipeline]
