@@ -74,7 +74,10 @@ def test_official_losses_and_gradients():
 
 def test_equal_powers_are_a_polynomial_schedule():
     power = 1.7
-    ours, theirs = MaskedBySymbol(vocabulary=6, power=power).build(), Masked(vocabulary=6, schedule=Polynomial(power=power))
+    ours, theirs = (
+        MaskedBySymbol(vocabulary=6, power=power).build(),
+        Masked(vocabulary=6, schedule=Polynomial(power=power)),
+    )
     assert torch.allclose(ours(), torch.full((6,), power, dtype=torch.float64), atol=1e-6)
     x0, noise = torch.randint(0, 6, (4, 9), generator=GEN), torch.rand(4, 9, generator=GEN)
     t = torch.tensor([0.2, 0.5, 0.8, 0.99])

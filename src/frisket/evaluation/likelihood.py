@@ -35,8 +35,8 @@ def likelihood(
     Returns {"n", "elements", "draws", "nats", "bits", "perplexity"}: the last three are {"value", "low", "high",
     "floor", "unit", "better"} a whole item (nats) and an element (bits, perplexity), upper bounds of the true ones.
     draws: forwards an item. train: gives the floor (None without it). elements: how many dimensions an item counts as,
-    when not one for each id of its state, or for each of the codec's symbols where those are spelled in several ids. Raises `FrisketError` when the process has no
-    bound.
+    when not one for each id of its state, or for each symbol where the codec spells it in several ids. Raises
+    `FrisketError` when the process has no bound.
     """
     if not hasattr(process, "nelbo"):
         raise FrisketError(f"{type(process).__name__} states no bound (nelbo), so no perplexity or bits can be given")

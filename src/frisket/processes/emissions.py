@@ -151,7 +151,9 @@ class _Spelled:
         """Normalised log probabilities of the symbols, float32; those ruled out near -1e6."""
         c = self.outputs(k)
         if pred.shape != (*x_t.shape[:-1], c):
-            raise FrisketError(f"logits of shape {tuple(pred.shape)} do not fit digits {tuple(x_t.shape)} of {c} symbols")
+            raise FrisketError(
+                f"logits of shape {tuple(pred.shape)} do not fit digits {tuple(x_t.shape)} of {c} symbols"
+            )
         pred = pred.to(torch.float32)
         possible = self.spelling.possible(x_t, code_table(c, k, x_t.shape[-1]).to(x_t.device), k)
         return torch.log_softmax(pred if possible is None else pred.masked_fill(~possible, NEVER), dim=-1)

@@ -2,8 +2,9 @@
 was.
 
 Sources: MDLM 2406.07524 (the SUBS form: never the mask, visible elements copied; eq. for continuous time with weight
-m' / m) and MD4 2406.04329. What the logits say about hidden elements is the emission's. Official diffusion.py of kuleshov-group/mdlm was read for facts. A chain of finitely many
-steps, and a network that may predict the mask, are `process/masked-steps`.
+m' / m) and MD4 2406.04329. Official diffusion.py of kuleshov-group/mdlm was read for facts. What the logits say about
+hidden elements is the emission's. A chain of finitely many steps, and a network that may predict the mask, are
+`process/masked-steps`.
 Shapes: b batch, `*g` the grid of ids, k real symbols.
 """
 

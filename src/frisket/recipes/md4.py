@@ -10,6 +10,7 @@ feed-forward's first weights shrink with the depth, and dropout drops whole feat
 """
 
 from dataclasses import replace
+from typing import Any
 
 from frisket.codecs.tokenizer import Tokenizer
 from frisket.data.hf import HuggingFace
@@ -54,12 +55,12 @@ VARIANTS = {
 }
 PARITY = Parity(kind="functions", difference=losses_difference, limit=1e-4)
 
-LEARNT = {
+LEARNT: dict[str, Any] = {
     "process": MaskedBySymbol(time=Thousand()), "task": Diffusion(passes=LeaveOneOut()), "sampler.update": Outcomes(),
 }  # fmt: skip
 
 
-def given(schedule: Schedule) -> dict:
+def given(schedule: Schedule) -> dict[str, Any]:
     """The changes that make MD4 under this schedule."""
     process = Masked(schedule=schedule, time=Thousand())
     return {"process": process, "task": Diffusion(), "sampler.update": Ancestral()}
@@ -109,7 +110,9 @@ def paper() -> Experiment:
     """GenMD4 on OpenWebText: GPT-2's tokens, length 1,024, one million steps of 512."""
     block = Block(
         branches=(
-            Branch(name="attn", mixer=Attention(qkv_bias=False, out_bias=False), norm=LayerNorm(eps=1e-5), dropout=0.02),
+            Branch(
+                name="attn", mixer=Attention(qkv_bias=False, out_bias=False), norm=LayerNorm(eps=1e-5), dropout=0.02
+            ),
             Branch(name="ffn", mixer=SwiGLU(), norm=LayerNorm(eps=1e-5), dropout=0.02),
         )
     )
@@ -126,7 +129,7 @@ def paper() -> Experiment:
         task=Diffusion(passes=LeaveOneOut()),
         training=Trainer(
             batch=512, steps=1_000_000, optimiser=AdamW(lr=3e-4, betas=(0.9, 0.999), weight_decay=0.03),
-            schedule=Cosine(warmup=2000), emas=(Fixed(rate=0.9999),),
+            clip=0, schedule=Cosine(warmup=2000), emas=(Fixed(rate=0.9999),),
         ),
         sampler=Sampler(steps=1000, update=Outcomes()),
     )  # fmt: skip

@@ -9,6 +9,9 @@ the marginals of the hidden digits, so the published 15.36 perplexity on OpenWeb
 released quantity, in nats a character. `small` learns MDLM's text; `paper` is the published text model with two digits.
 """
 
+from dataclasses import replace
+from typing import Any
+
 from frisket.codecs.digits import Digits
 from frisket.codecs.text import Characters
 from frisket.codecs.tokenizer import Tokenizer
@@ -16,18 +19,16 @@ from frisket.core.digits import base_of
 from frisket.evaluation.compare import less
 from frisket.experiments.experiment import Experiment, Study
 from frisket.experiments.paper import Count, Paper, Parity
-from frisket.interop.prime import functions_difference
+from frisket.interop.golden import forward_difference
 from frisket.models.layers.digit_ids import DigitIds
 from frisket.models.layers.ends import Ids, Logits
 from frisket.processes.emissions import Digits as MarginalDigits
-from frisket.processes.emissions import JointDigits, Unfiltered
+from frisket.processes.emissions import Emission, JointDigits, Unfiltered
 from frisket.processes.masked import Masked
 from frisket.recipes import mdlm
 from frisket.sampling.decoding.decoder import Ancestral
 from frisket.sampling.decoding.proposals import Categorical
 from frisket.sampling.sampler import Sampler
-
-from dataclasses import replace
 
 PAPER = Paper(
     card=44, arxiv="2505.18495", year=2025,
@@ -47,10 +48,10 @@ COUNTS = tuple(
           compute=lambda count=count: base_of(50_257, count))
     for count, base in ((2, 225), (3, 37), (4, 15), (6, 7), (8, 4))
 )  # fmt: skip
-PARITY = Parity(kind="functions", difference=functions_difference, limit=1e-5)
+PARITY = Parity(kind="module", difference=lambda: forward_difference("prime", num_heads=3, length=6))
 
 
-def digits(count: int, emission=JointDigits()) -> dict:
+def digits(count: int, emission: Emission) -> dict[str, Any]:
     """The changes that write each character in `count` digits."""
     return {
         "codec": Digits(inner=Characters(), count=count), "model.input": DigitIds(count=count),
@@ -65,8 +66,8 @@ STUDY = Study(
     },
     arms={
         "whole": {"codec": Characters(), "model.input": Ids(), "process": Masked()},
-        "2 digits": digits(2),
-        "4 digits": digits(4),
+        "2 digits": digits(2, JointDigits()),
+        "4 digits": digits(4, JointDigits()),
         "2 digits, unfiltered": digits(2, JointDigits(spelling=Unfiltered())),
         "2 digits, marginal loss": digits(2, MarginalDigits()),
     },

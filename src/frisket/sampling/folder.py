@@ -2,8 +2,9 @@
 registered names, weights are safetensors.
 
 config.json: {"format": "frisket/1", "version", "model", "edits", "process", "codec", "sampler", "info"} and, where
-conditions have readers, "reads". A codec with weights adds codec.safetensors, a process process.safetensors, readers with weights reads.safetensors,
-earlier stages a folder "stages" with a pipeline's folder for each. process and sampler are null for a model that makes
+conditions have readers, "reads". A codec with weights adds codec.safetensors, a process with weights
+process.safetensors, readers with weights reads.safetensors, earlier stages a folder "stages" with a pipeline's folder
+for each. process and sampler are null for a model that makes
 no samples.
 """
 
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
     from frisket.sampling.pipeline import Pipeline
 
 FORMAT = "frisket/1"
-FILES = ("config.json", "model.safetensors", "codec.safetensors", "process.safetensors", "reads.safetensors", "stages", "README.md")
+FILES = (
+    "config.json", "model.safetensors", "codec.safetensors", "process.safetensors", "reads.safetensors", "stages",
+    "README.md",
+)  # fmt: skip
 KINDS = {
     "model": BackboneConfig | None,
     "edits": tuple[Edit, ...],

@@ -35,16 +35,17 @@ from frisket.sampling.scales import Constant
 
 class Pipeline:
     """model: a built backbone (an nn.Module with `config`). codec: its config; built here, and so is a process that has
-    weights. process, sampler: None for a model that makes no samples (see `Segmenter`). others: further models that the sampler's guidance names; they are not
-    saved. reads: how conditions that are not raw in the data are encoded (captions), by the names that the model reads
-    them under; saved with the pipeline. stages: pipelines that make a condition which is not given (the low-resolution
-    image of a super-resolution model), by its name; saved too."""
+    weights. process, sampler: None for a model that makes no samples (see `Segmenter`). others: further models that the
+    sampler's guidance names; they are not saved. reads: how conditions that are not raw in the data are encoded
+    (captions), by the names that the model reads them under; saved with the pipeline. stages: pipelines that make a
+    condition which is not given (the low-resolution image of a super-resolution model), by its name; saved too."""
 
     process: Process
     sampler: Sampler
 
     def __init__(
-        self, model: nn.Module, process: Process | ProcessConfig | None, codec: CodecConfig, sampler: Sampler | None, info: Info,
+        self, model: nn.Module, process: Process | ProcessConfig | None, codec: CodecConfig, sampler: Sampler | None,
+        info: Info,
         others: Mapping[str, nn.Module] | None = None, reads: Mapping[str, Reader] | None = None,
         stages: Mapping[str, Pipeline] | None = None,
     ):  # fmt: skip

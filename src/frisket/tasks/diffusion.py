@@ -76,8 +76,8 @@ class Diffusion:
 class DiffusionTask(nn.Module):
     """Trains a pipeline's model to undo its process on states of its codec; calling it computes the loss.
 
-    Objectives' own weights, and those of a process that has some, learn with the model; a codec with weights is moved with the task, but neither learns nor is
-    saved with it."""
+    Objectives' own weights, and those of a process that has some, learn with the model; a codec with weights is moved
+    with the task, but neither learns nor is saved with it."""
 
     def __init__(self, config: Diffusion, pipeline: Pipeline):
         super().__init__()

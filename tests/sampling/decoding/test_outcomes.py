@@ -16,6 +16,9 @@ P = torch.tensor([0.5, 0.3, 0.2])
 POWERS = torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
 
 
+PLAIN = Outcomes()
+
+
 def learnt():
     process = MaskedBySymbol(vocabulary=3).build()
     with torch.no_grad():
@@ -23,7 +26,7 @@ def learnt():
     return process
 
 
-def moved(process, t, s, update=Outcomes()):
+def moved(process, t, s, update=PLAIN):
     x = torch.full((MANY, 1), 3)
     times = [torch.full((MANY,), v, dtype=torch.float64) for v in (t, s)]
 
