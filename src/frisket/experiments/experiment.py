@@ -100,7 +100,8 @@ class Experiment:
             return replace(self, codec=codec, process=process, sampler=sampler, model=model, reads=reads)
         spec = codec.build().spec(source.info)
         fits = getattr(process, "fit", None)
-        process = process if fits is None else fits(spec.vocabulary, spec.symbols)
+        spelled = () if spec.symbols is None else (spec.symbols,)
+        process = process if fits is None else fits(spec.vocabulary, *spelled)
         channels = spec.vocabulary if spec.vocabulary is not None else spec.shape[0]
         out = channels if process is None else process.outputs(channels)
         model = self.model.fit(spec, out, classes_of(source.info) if self._counts(reads) else {})
