@@ -17,15 +17,19 @@ from torch import Tensor, nn
 
 from frisket.core.errors import FrisketError, unknown
 from frisket.interop.checkpoints import read_weights
-from frisket.models.backbones.transformer import Transformer
+from frisket.models.base import BackboneConfig
 from frisket.sampling.pipeline import Pipeline
 
 SYSTEMS = {
     "dit": "frisket.interop.dit", "sit": "frisket.interop.dit", "mdlm": "frisket.interop.mdlm",
     "tread": "frisket.interop.tread", "sprint": "frisket.interop.sprint",
-    "mdtv1": "frisket.interop.mdt", "mdtv2": "frisket.interop.mdt", "prime": "frisket.interop.prime",
+    "mdtv1": "frisket.interop.mdt", "mdtv2": "frisket.interop.mdt",
+    "repa": "frisket.interop.aligned", "sra": "frisket.interop.aligned",
+    "dit-moe": "frisket.interop.dit_moe", "dit-moe-rf": "frisket.interop.dit_moe",
+    "u-dit": "frisket.interop.u_dit", "ddt": "frisket.interop.ddt", "vdt": "frisket.interop.vdt",
+    "prime": "frisket.interop.prime",
 }  # fmt: skip
-Loader = Callable[..., tuple[Transformer, dict[str, Tensor]]]
+Loader = Callable[..., tuple[BackboneConfig, dict[str, Tensor]]]
 Wiring = Callable[..., Pipeline]
 _loaders: dict[str, Loader] = {}
 _wirings: dict[str, Wiring] = {}

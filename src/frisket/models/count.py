@@ -36,7 +36,7 @@ def count_macs(
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    ghost = copy.deepcopy(model).to("meta")
+    ghost = copy.deepcopy(model).to("meta").requires_grad_(False)  # the counter hooks on what may have a gradient
     reads_ids = isinstance(getattr(getattr(model, "input", None), "table", None), nn.Embedding)
     x = torch.empty((1, *shape), dtype=dtype or (torch.int64 if reads_ids else torch.float32), device="meta")
     encoded = getattr(getattr(model, "doors", None), "encoded", ())
