@@ -20,10 +20,11 @@ from frisket.evaluation.compare import less
 from frisket.experiments.experiment import Experiment, Study
 from frisket.experiments.paper import Count, Paper, Parity
 from frisket.interop.golden import forward_difference
+from frisket.models.backbones.transformer import Transformer
 from frisket.models.layers.digit_ids import DigitIds
 from frisket.models.layers.ends import Ids, Logits
 from frisket.processes.emissions import Digits as MarginalDigits
-from frisket.processes.emissions import Emission, JointDigits, Unfiltered
+from frisket.processes.emissions import Emission, JointDigits
 from frisket.processes.masked import Masked
 from frisket.recipes import mdlm
 from frisket.sampling.decoding.decoder import Ancestral
@@ -61,14 +62,13 @@ def digits(count: int, emission: Emission) -> dict[str, Any]:
 
 STUDY = Study(
     bench={
-        "training.batch": 32, "training.steps": 600, "model.width": 64, "model.depth": 2, "n_samples": 256,
+        "training.batch": 32, "training.steps": 400, "model.width": 64, "model.depth": 2, "n_samples": 256,
         "sampler.steps": 32,
     },
     arms={
         "whole": {"codec": Characters(), "model.input": Ids(), "process": Masked()},
         "2 digits": digits(2, JointDigits()),
         "4 digits": digits(4, JointDigits()),
-        "2 digits, unfiltered": digits(2, JointDigits(spelling=Unfiltered())),
         "2 digits, marginal loss": digits(2, MarginalDigits()),
     },
     measures=("bits", "loss", "idle", "sample_bits"),
@@ -90,13 +90,13 @@ def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
     plain = mdlm.experiment(size)
-    assert plain.model is not None
+    assert isinstance(plain.model, Transformer)
     return replace(
         plain,
         name="prime",
         codec=Digits(inner=Characters(), count=2),
         process=Masked(emission=JointDigits()),
-        model=replace(plain.model, input=DigitIds(), output=Logits()),  # type: ignore[type-var]
+        model=replace(plain.model, input=DigitIds(), output=Logits()),
         study=STUDY,
     )
 
@@ -104,14 +104,12 @@ def experiment(size: str) -> Experiment:
 def paper() -> Experiment:
     """The published text model with two digits in base 225: MDLM's, sampled in 512 steps from nuclei of 0.95."""
     plain = mdlm.experiment("paper")
-    assert plain.model is not None
+    assert isinstance(plain.model, Transformer)
     return replace(
         plain,
         name="prime",
         codec=Digits(inner=Tokenizer(target="gpt2", length=1024), count=2, vocabulary=50_257),
         process=Masked(vocabulary=225, emission=JointDigits(symbols=50_257)),
-        model=replace(  # type: ignore[type-var]
-            plain.model, input=DigitIds(base=225, size=(1024,), count=2), output=Logits(vocabulary=50_257)
-        ),
+        model=replace(plain.model, input=DigitIds(base=225, size=(1024,), count=2), output=Logits(vocabulary=50_257)),
         sampler=Sampler(steps=512, update=Ancestral(proposal=Categorical(top_p=0.95))),
     )
