@@ -4,11 +4,16 @@ import pytest
 import torch
 from torch import nn
 
+from frisket.codecs.digits import Digits
+from frisket.codecs.text import Characters
 from frisket.core import FrisketError, Output
 from frisket.data.base import Info
+from frisket.data.text import Text
 from frisket.evaluation.likelihood import likelihood
+from frisket.processes.emissions import JointDigits
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.masked import Masked
+from frisket.processes.schedules import Linear
 
 K, LENGTH = 4, 6
 PROBABILITIES = torch.tensor([0.5, 0.25, 0.125, 0.125])
@@ -77,3 +82,31 @@ def test_batches_change_nothing():
 def test_a_process_without_a_bound_is_refused():
     with pytest.raises(FrisketError, match="nelbo"):
         likelihood(Fixed(PROBABILITIES), Gaussian(), Ids(), Symbols(), n=4)
+
+
+class Guess(nn.Module):
+    """Knows nothing of any character."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, x, t, cond=None):
+        return Output(torch.zeros(*x.shape[:2], self.logits))
+
+
+def test_digits_of_a_symbol_count_as_one_and_the_floor_is_of_symbols():
+    """The same text with characters whole or in digits, uniform guesses: equal bits a character, equal floors."""
+    data = Text(length=4)
+    source, found = data.open("train"), []
+    for codec in (Characters().fit(source), Digits(inner=Characters(), count=2).fit(source)):
+        spec = codec.build().spec(source.info)
+        emission = {} if spec.symbols is None else {"emission": JointDigits()}
+        process = Masked(schedule=Linear(), **emission).fit(spec.vocabulary, spec.symbols)
+
+        test, guess = data.open("test"), Guess(process.outputs(spec.vocabulary))
+        found.append(likelihood(guess, process, codec.build(), test, n=32, draws=32, train=source))
+    whole, digits = found
+    assert whole["elements"] == digits["elements"] == 4
+    assert whole["bits"]["floor"] == pytest.approx(digits["bits"]["floor"])
+    assert digits["bits"]["value"] == pytest.approx(whole["bits"]["value"], rel=0.02)

@@ -7,14 +7,20 @@ from sampling_fakes import tiny_pipeline
 
 from frisket.codecs.readers import Reader
 from frisket.codecs.sentences import Sentences
+from frisket.codecs.text import Ids as IdsCodec
 from frisket.core import FrisketError, apply_edits, register
 from frisket.core.files import load_tensors, save_tensors
 from frisket.data.base import Info
+from frisket.models.backbones.transformer import Transformer
 from frisket.models.doors import Door
 from frisket.models.layers.embedders import ClassIds
+from frisket.models.layers.ends import Ids, Logits
+from frisket.processes.masked_by_symbol import MaskedBySymbol
+from frisket.sampling.decoding.outcomes import Outcomes
 from frisket.sampling.folder import read_info
 from frisket.sampling.guidance import cfg
 from frisket.sampling.pipeline import Pipeline
+from frisket.sampling.sampler import Sampler
 
 
 @register("edit/test-wider")
@@ -66,6 +72,31 @@ def test_readers_are_saved_too(tmp_path):
     config["reads"] = {"caption": {"part": "codec/pixels"}}
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(FrisketError, match="reads"):
+        Pipeline.from_pretrained(folder)
+
+
+def learnt_pipeline():
+    info = Info(kind="ids", shape=(6,), extra={"vocabulary": 4})
+    process = MaskedBySymbol(vocabulary=4)
+    model = Transformer(width=16, heads=2, input=Ids(vocabulary=4, size=(6,)), output=Logits(vocabulary=4)).build()
+    pipeline = Pipeline(model, process, IdsCodec(vocabulary=4), Sampler(steps=3, update=Outcomes()), info)
+    with torch.no_grad():
+        pipeline.process.theta.copy_(torch.tensor([-1.0, 0.0, 1.0, 2.0]))
+    return pipeline
+
+
+def test_a_process_with_weights_is_saved_too(tmp_path):
+    pipeline = learnt_pipeline()
+    folder = pipeline.save_pretrained(tmp_path / "model")
+    loaded = Pipeline.from_pretrained(folder)
+    assert loaded.process.config == pipeline.process.config
+    assert torch.equal(loaded.process.theta, pipeline.process.theta)
+    assert torch.equal(pipeline.sample(3), loaded.sample(3))
+    average = {"theta": torch.zeros(4)}
+    again = Pipeline.from_pretrained(pipeline.save_pretrained(tmp_path / "average", process=average))
+    assert torch.equal(again.process.theta, torch.zeros(4))
+    (folder / "process.safetensors").unlink()
+    with pytest.raises(FrisketError, match="process.safetensors"):
         Pipeline.from_pretrained(folder)
 
 

@@ -8,6 +8,7 @@ from torch import nn
 from frisket.codecs.pixels import Pixels
 from frisket.codecs.readers import Reader
 from frisket.codecs.sentences import Sentences
+from frisket.codecs.text import Ids as IdsCodec
 from frisket.core.condition import Output
 from frisket.core.config import from_config, to_config
 from frisket.core.errors import FrisketError
@@ -15,18 +16,24 @@ from frisket.core.step import Step
 from frisket.data.base import Info
 from frisket.data.digits import Digits
 from frisket.models.backbones.transformer import Transformer
+from frisket.models.block import Block, repeat
+from frisket.models.layers.ends import Ids, Logits
 from frisket.models.plans.choose import All, Uniform
 from frisket.models.plans.routing import Routing
 from frisket.models.tokens import Tags
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.makers import Prefix
 from frisket.processes.masked import Masked
+from frisket.processes.masked_by_symbol import MaskedBySymbol
+from frisket.sampling.decoding.outcomes import Outcomes
 from frisket.sampling.pipeline import Pipeline
 from frisket.sampling.sampler import Sampler
 from frisket.tasks.diffusion import Diffusion
-from frisket.tasks.passes import FullAndMasked
+from frisket.tasks.passes import FullAndMasked, LeaveOneOut
 from frisket.training.checkpoint import weights
-from frisket.training.trainer import Trainer, Watching
+from frisket.training.ema import Fixed
+from frisket.training.optimisers import AdamW
+from frisket.training.trainer import Saving, Trainer, Watching
 
 INFO = Info(kind="image", shape=(1, 4, 4), classes=("a", "b", "c"))
 
@@ -361,3 +368,61 @@ def test_the_models_plan_says_who_passes_and_the_task_may_say_otherwise():
     task_of(Spanned(None)).loss(rows(), at())
     with pytest.raises(FrisketError, match="did you mean 'route'"):
         task_of(model, Diffusion(choose={"rout": All()}))
+
+
+def test_a_step_computes_all_its_passes():
+    """One pass is the plain loss; a full and a masked one see two noises and give two terms."""
+    task = Diffusion().build(Pipeline(Recorder(), Gaussian(), Absent(), Sampler(), INFO))
+    twice = Diffusion(passes=FullAndMasked()).build(Pipeline(Recorder(), Gaussian(), Absent(), Sampler(), INFO))
+    step = Step(seed=1, sample=torch.arange(6))
+    one, two = task.loss(rows(), step), twice.loss(rows(), step)
+    (name,) = one
+    assert set(two) == {name, f"masked {name}"}
+    assert torch.equal(one[name], two[name])
+    (full, t, _), (masked, again, _) = twice.model.given
+    assert torch.equal(full, task.model.given[0][0])
+    assert torch.equal(t, again)
+    assert not torch.equal(full, masked)
+
+
+def learning(steps):
+    """A task whose process learns, and how to train it."""
+    info = Info(kind="ids", shape=(6,), extra={"vocabulary": 4})
+    network = Transformer(
+        width=16, heads=2, input=Ids(vocabulary=4, size=(6,)), output=Logits(vocabulary=4), blocks=repeat(Block(), 1)
+    )
+    pipeline = Pipeline(
+        network.build(), MaskedBySymbol(vocabulary=4), IdsCodec(vocabulary=4), Sampler(update=Outcomes()), info
+    )
+    task = Diffusion(passes=LeaveOneOut()).build(pipeline)
+    return task, Trainer(
+        batch=8, steps=steps, optimiser=AdamW(lr=1e-2), saving=Saving(every=3), emas=(Fixed(rate=0.5),)
+    )
+
+
+class Skewed:
+    """Rows of ids of which 3 is rare."""
+
+    info = Info(kind="ids", shape=(6,), size=64, digest="skewed", extra={"vocabulary": 4})
+
+    def batch(self, ids):
+        x = (torch.arange(6) * 7 + ids[:, None] * 5) % 11 % 4
+        return {"x": x, "id": ids}
+
+
+def test_a_process_that_learns_is_trained_averaged_saved_and_resumed_exactly(tmp_path):
+    task, trainer = learning(6)
+    assert set(task.trains()) == {"model", "process"}
+    start = task.process.theta.detach().clone()
+    result = trainer.fit(task, Skewed(), tmp_path / "straight")
+    assert not torch.equal(task.process.theta, start)
+    halves, short = learning(3)
+    short.fit(halves, Skewed(), tmp_path / "halves")
+    resumed, trainer = learning(6)
+    trainer.fit(resumed, Skewed(), tmp_path / "halves")
+    assert torch.equal(resumed.process.theta, task.process.theta)
+    saved = Pipeline.from_pretrained(result.folder).process.theta
+    assert not torch.equal(saved, task.process.theta)  # the average
+    assert not torch.equal(saved, start)
+    terms = task.loss(Skewed().batch(torch.arange(8)), Step(seed=0, sample=torch.arange(8)))
+    assert set(terms) == {"denoise", "reconstruction", "reinforce"}

@@ -17,11 +17,13 @@ from frisket.data.base import Info, Source, Stream
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """Facts of a state. shape: of one item: (c, h, w), (c, l), or (n,) for ids. vocabulary: number of ids, None when
-    continuous."""
+    continuous. symbols: how many symbols the ids of the last axis spell together, as digits in base `vocabulary`; None
+    where each id is a symbol by itself."""
 
     kind: Literal["continuous", "ids"]
     shape: tuple[int, ...]
     vocabulary: int | None = None
+    symbols: int | None = None
 
 
 class Codec(Protocol):

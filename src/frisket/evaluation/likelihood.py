@@ -35,8 +35,8 @@ def likelihood(
     Returns {"n", "elements", "draws", "nats", "bits", "perplexity"}: the last three are {"value", "low", "high",
     "floor", "unit", "better"} a whole item (nats) and an element (bits, perplexity), upper bounds of the true ones.
     draws: forwards an item. train: gives the floor (None without it). elements: how many dimensions an item counts as,
-    when not one for each id of its state (sub-token digits of a word). Raises `FrisketError` when the process has no
-    bound.
+    when not one for each id of its state, or for each symbol where the codec spells it in several ids. Raises
+    `FrisketError` when the process has no bound.
     """
     if not hasattr(process, "nelbo"):
         raise FrisketError(f"{type(process).__name__} states no bound (nelbo), so no perplexity or bits can be given")
@@ -68,11 +68,12 @@ def likelihood(
 
 def frequency_nats(process: Any, codec: Codec, train: Source, test: Source, n: int, most: int = 4096) -> float:
     """Nats an item of the first `n` test items under the symbol frequencies of up to `most` training items, add-one."""
-    k = process.vocabulary
-    ids = codec.encode(train.batch(torch.arange(min(train.info.size or most, most)))["x"]).flatten()
+    whole: Any = getattr(codec, "inner", codec) if pieces_of(codec) > 1 else codec  # symbols, not their digits
+    k = whole.spec(train.info).vocabulary if whole is not codec else process.vocabulary
+    ids = whole.encode(train.batch(torch.arange(min(train.info.size or most, most)))["x"]).flatten()
     logp = torch.log((torch.bincount(ids, minlength=k).double() + 1) / (len(ids) + k))
     batch = test.batch(torch.arange(n))
-    x0 = codec.encode(batch["x"])
+    x0 = whole.encode(batch["x"])
     nats = -logp[x0].reshape(n, -1)
     return float((nats * _counted(batch, x0).reshape(n, -1)).sum(1).mean())
 
@@ -90,7 +91,12 @@ def _bound(
             return model(x_t, process.model_time(t), cond)
 
     nats = process.nelbo(predict, x0, step, draws=draws, valid=batch.get("valid"))
-    return nats.double().numpy(), _counted(batch, x0).flatten(1).sum(1).numpy()
+    return nats.double().numpy(), (_counted(batch, x0).flatten(1).sum(1) / pieces_of(codec)).numpy()
+
+
+def pieces_of(codec: Any) -> int:
+    """How many ids of a codec's state spell one symbol."""
+    return getattr(codec, "pieces", 1)
 
 
 def _counted(batch: dict, x0: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from frisket.evaluation.compare import Expectation
 from frisket.evaluation.looks.base import Look
 from frisket.experiments.preparation import Preparation
 from frisket.models.base import BackboneConfig
-from frisket.processes.base import Process
+from frisket.processes.base import Process, ProcessConfig
 from frisket.sampling.guidance import Guidance
 from frisket.sampling.sampler import Sampler
 from frisket.tasks.base import TaskConfig
@@ -67,7 +67,7 @@ class Experiment:
     name: str
     data: Data
     codec: CodecConfig | None = None
-    process: Process | None = None
+    process: Process | ProcessConfig | None = None
     model: BackboneConfig | None = None
     task: TaskConfig = field(default_factory=Diffusion)
     training: Trainer | None = None
@@ -100,7 +100,8 @@ class Experiment:
             return replace(self, codec=codec, process=process, sampler=sampler, model=model, reads=reads)
         spec = codec.build().spec(source.info)
         fits = getattr(process, "fit", None)
-        process = process if fits is None else fits(spec.vocabulary)
+        spelled = () if spec.symbols is None else (spec.symbols,)
+        process = process if fits is None else fits(spec.vocabulary, *spelled)
         channels = spec.vocabulary if spec.vocabulary is not None else spec.shape[0]
         out = channels if process is None else process.outputs(channels)
         model = self.model.fit(spec, out, classes_of(source.info) if self._counts(reads) else {})

@@ -20,6 +20,7 @@ from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
 from frisket.evaluation.scores.base import PairedScore, score_measures, scores_for
 from frisket.experiments.experiment import Experiment
+from frisket.processes.base import built
 from frisket.sampling.conditions import class_counts
 from frisket.sampling.pipeline import Pipeline
 
@@ -61,7 +62,7 @@ def check_measurable(experiment: Experiment, wanted: Sequence[str]) -> None:
             continue
         if name == "loss" and experiment.process is None:
             raise FrisketError(f"measure 'loss' needs a process; {experiment.name} has none")
-        if name == "bits" and not hasattr(experiment.process, "nelbo"):
+        if name == "bits" and not hasattr(built(experiment.process), "nelbo"):
             raise FrisketError(f"measure 'bits' needs a process with a bound; {experiment.name}'s states none")
         if name not in OWN and info.kind != "image":
             raise FrisketError(f"measure {name!r} is of images; {experiment.name} makes {info.kind}")

@@ -63,10 +63,12 @@ def repainted(pipeline: Pipeline, data: Data, count: int = 8) -> tuple[Tensor, T
 
 
 def show_text(pipeline: Pipeline, data: Data, n: int, folder: Path) -> tuple[list[Section], dict[str, Any]]:
-    """The bound in bits beside unigram and bigram baselines, samples by two decoders, and a filled-in middle."""
+    """The bound in bits beside unigram and bigram baselines, samples by two decoders (by its own alone where symbols
+    have schedules of their own), and a filled-in middle."""
     likelihood, table = text_bound(pipeline, data, n)
     samples = []
-    for name, update in DECODERS.items():
+    decoders = DECODERS if hasattr(pipeline.process, "schedule") else {"its own": pipeline.sampler.update}
+    for name, update in decoders.items():
         own = Pipeline(pipeline.model, pipeline.process, pipeline.codec, replace(pipeline.sampler, update=update),
                        pipeline.info)  # fmt: skip
         samples += [(name, text) for text in own.sample(4, seed=1)]

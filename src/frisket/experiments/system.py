@@ -17,6 +17,7 @@ from frisket.data.base import Source, Stream
 from frisket.experiments.experiment import Experiment, seed_of, seeded
 from frisket.experiments.phases import Given, given, inner
 from frisket.models.init import materialise
+from frisket.processes.base import config_of
 from frisket.sampling.pipeline import Pipeline
 from frisket.training.trainer import Result, starting_point
 
@@ -48,8 +49,9 @@ def begin(experiment: Experiment, given: Given, source: Source | Stream) -> Pipe
     else:
         model = first.model
     codec: Any = experiment.codec
+    kept = first is not None and experiment.process == config_of(first.process)
     pipeline = Pipeline(
-        model, experiment.process, codec, experiment.sampler, source.info, reads=experiment.reads,  # type: ignore[arg-type]
+        model, first.process if kept else experiment.process, codec, experiment.sampler, source.info, reads=experiment.reads,  # type: ignore[arg-type]
         stages=None if first is None else first.stages,
     )  # fmt: skip
     fresh = getattr(pipeline.coder, "fresh", None)

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -27,7 +26,6 @@ from frisket.processes.schedules import LogLinear, Schedule
 
 NEVER = -1e6  # log probability of what cannot be; finite, so that p log p is 0 and not nan
 Predict = Callable[[Tensor, Tensor], Output]
-Some = TypeVar("Some", bound="Absorbing")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,24 +41,20 @@ class Absorbing(ABC):
     def outputs(self, channels: int) -> int:
         """The number of logits that the network must put out."""
 
-    def fit(self: Some, vocabulary: int) -> Some:
-        """A copy for a state of `vocabulary` symbols."""
-        return replace(self, vocabulary=vocabulary)
+    @abstractmethod
+    def estimate(self, output: Output, x_t: Int[Tensor, "b *g"], t: Tensor) -> Estimate:
+        """What a prediction says about x_t: see `Estimate`."""
 
     @property
     def mask_id(self) -> int:
         """The id of a hidden element: one past the last real symbol. Raises while the vocabulary is not known."""
-        if self.vocabulary < 1:
-            raise FrisketError("process.vocabulary = 0: give the number of symbols, or fit(vocabulary)")
-        return self.vocabulary
+        return known_vocabulary(self.vocabulary)
 
     def model_time(self, t: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         return self.time.of(t, self.schedule)
 
     def noise(self, shape: tuple[int, ...], step: Step) -> Float[Tensor, "b ..."]:
-        """Uniform on the lattice of 2^-24 in [0, 1): float32 holds it exactly and never rounds up to 1, so an element
-        is hidden with probability m to within 2^-24, and surely at m = 1."""
-        return ((step.draw("noise", shape, "uniform") * 2**24).floor() * 2.0**-24).to(torch.float32)
+        return lattice(shape, step)
 
     def hide(self, x: Int[Tensor, "b *g"], where: Bool[Tensor, "b *g"]) -> Int[Tensor, "b *g"]:
         """x with the mask id where True."""
@@ -71,19 +65,11 @@ class Absorbing(ABC):
         noise: Tensor, known: Known | None,
     ) -> Corrupted:  # fmt: skip
         """The record of a state in which `hidden` is hidden, except what is known."""
-        if known is not None:
-            hidden = hidden & ~known.where
-            x0 = known.impose(x0)
-        return Corrupted(x_t=self.hide(x0, hidden), x0=x0, noise=noise, t=t, local=local, known=known, hidden=hidden)
-
-    def estimate(self, output: Output, x_t: Int[Tensor, "b *g"], t: Tensor) -> Estimate:
-        """Normalised log probabilities (b, *g, k), float32: the network's over the real symbols where x_t is hidden,
-        x_t's own symbol with probability 1 elsewhere (all other symbols at -1e6)."""
-        return Estimate(logits=copied(symbols(output.pred, x_t, self.mask_id), x_t))
+        return concealed(x0, hidden, t, local, noise, known, self.mask_id)
 
     def prior(self, noise: Tensor) -> Int[Tensor, "b *g"]:
         """Everything hidden, in the shape of the noise."""
-        return torch.full(noise.shape, self.mask_id, dtype=torch.int64, device=noise.device)
+        return all_hidden(noise, self.mask_id)
 
     def renoise(
         self, x: Int[Tensor, "b *g"], t: Float[Tensor, "b ..."], s: Float[Tensor, "b ..."], noise: Tensor
@@ -97,6 +83,42 @@ class Absorbing(ABC):
         """The probability that an element hidden at t is visible at s <= t: (m(t) - m(s)) / m(t)."""
         now, later = self.schedule.hidden(t), self.schedule.hidden(s)
         return ((now - later) / now.clamp(min=1e-12)).clamp(0, 1)
+
+
+def known_vocabulary(vocabulary: int) -> int:
+    """The vocabulary. Raises `FrisketError` while it is 0, not yet known."""
+    if vocabulary < 1:
+        raise FrisketError("process.vocabulary = 0: give the number of symbols, or fit(vocabulary)")
+    return vocabulary
+
+
+def lattice(shape: tuple[int, ...], step: Step) -> Float[Tensor, "b ..."]:
+    """Uniform on the lattice of 2^-24 in [0, 1): float32 holds it exactly and never rounds up to 1, so an element is
+    hidden with probability m to within 2^-24, and surely at m = 1."""
+    return ((step.draw("noise", shape, "uniform") * 2**24).floor() * 2.0**-24).to(torch.float32)
+
+
+def concealed(
+    x0: Int[Tensor, "b *g"], hidden: Bool[Tensor, "b *g"], t: Float[Tensor, "b"], local: Tensor, noise: Tensor,
+    known: Known | None, mask_id: int,
+) -> Corrupted:  # fmt: skip
+    """The record of a state in which `hidden` is hidden, except what is known."""
+    if known is not None:
+        hidden = hidden & ~known.where
+        x0 = known.impose(x0)
+    x_t = x0.masked_fill(hidden, mask_id)
+    return Corrupted(x_t=x_t, x0=x0, noise=noise, t=t, local=local, known=known, hidden=hidden)
+
+
+def all_hidden(noise: Tensor, mask_id: int) -> Int[Tensor, "b *g"]:
+    """Ids that hide everything, in the shape of the noise."""
+    return torch.full(noise.shape, mask_id, dtype=torch.int64, device=noise.device)
+
+
+def separate(pred: Float[Tensor, "b *g s"], x_t: Int[Tensor, "b *g"], k: int) -> Estimate:
+    """Normalised log probabilities (b, *g, k), float32: the network's over the real symbols where x_t is hidden, x_t's
+    own symbol with probability 1 elsewhere (all other symbols at -1e6)."""
+    return Estimate(logits=copied(symbols(pred, x_t, k), x_t))
 
 
 def symbols(pred: Float[Tensor, "b *g s"], x: Int[Tensor, "b *g"], k: int) -> Float[Tensor, "b *g k"]:

@@ -7,7 +7,7 @@ Shapes: b batch, `*s` the state's own shape: (c, h, w), (c, l), or a grid of ids
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -36,12 +36,14 @@ class Corrupted:
 class Estimate:
     """What a prediction says about the state. Gaussian: x0 and noise (b, *s), and `variance` in [0, 1], where a learned
     one lies between the posterior's (0) and beta's (1) on a log scale. Masked: logits (b, *grid, k), normalised log
-    probabilities of x0 over the k real symbols."""
+    probabilities of x0 over the k real symbols. joint (b, ..., c): those of the c symbols that several elements spell
+    together, where a network predicts them so; `process.spelled` turns a draw of them into ids."""
 
     x0: Tensor | None = None
     noise: Tensor | None = None
     variance: Tensor | None = None
     logits: Tensor | None = None
+    joint: Tensor | None = None
 
 
 @runtime_checkable
@@ -82,6 +84,31 @@ class Process(Protocol):
     def outputs(self, channels: int) -> int:
         """Channels (or logits) the network must put out for a state of `channels`: c, or 2c with learned variance."""
         ...
+
+
+@runtime_checkable
+class ProcessConfig(Protocol):
+    """A registered value of a process that has weights of its own (a learned schedule). `build()` gives the `Process`,
+    an nn.Module with `config`; what it computes from its weights, it computes in `forward`, so that sharding sees it.
+    A pipeline builds it, saves its weights beside the model's, and the task trains them with the model."""
+
+    def build(self) -> Process: ...
+
+    def fit(self, vocabulary: int, symbols: int | None = None) -> ProcessConfig:
+        """A copy for a state of `vocabulary` ids, which spell `symbols` symbols together if that is not None."""
+        ...
+
+    def outputs(self, channels: int) -> int: ...
+
+
+def built(process: Any) -> Any:
+    """The process itself: what its config builds, or the value that it already is."""
+    return process.build() if hasattr(process, "build") else process
+
+
+def config_of(process: Any) -> Any:
+    """The registered value that says what a process is."""
+    return getattr(process, "config", process)
 
 
 def expand(t: Tensor, x: Tensor) -> Tensor:

@@ -2,14 +2,15 @@
 was.
 
 Sources: MDLM 2406.07524 (the SUBS form: never the mask, visible elements copied; eq. for continuous time with weight
-m' / m) and MD4 2406.04329. Official diffusion.py of kuleshov-group/mdlm was read for facts. A chain of finitely many
-steps, and a network that may predict the mask, are `process/masked-steps`.
+m' / m) and MD4 2406.04329. Official diffusion.py of kuleshov-group/mdlm was read for facts. What the logits say about
+hidden elements is the emission's. A chain of finitely many steps, and a network that may predict the mask, are
+`process/masked-steps`.
 Shapes: b batch, `*g` the grid of ids, k real symbols.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -27,11 +28,11 @@ from frisket.processes.absorbing import (
     counted,
     lowest,
     open_elements,
-    symbols,
 )
-from frisket.processes.base import Corrupted, expand, mean_over
+from frisket.processes.base import Corrupted, Estimate, expand, mean_over
 from frisket.processes.clocks import Clock, Global
 from frisket.processes.densities import Density, Uniform
+from frisket.processes.emissions import Categorical, Emission
 from frisket.processes.hidden_weights import Bound, HiddenWeight
 from frisket.processes.known import Known
 
@@ -42,14 +43,19 @@ CITE_MDLM = "Sahoo et al. Simple and Effective Masked Diffusion Language Models.
 @dataclass(frozen=True, kw_only=True)
 class Masked(Absorbing):
     """density: its floor keeps 1 / t in bounds. weight: of the cross-entropy of what is hidden. clock: each element's
-    own time."""
+    own time. emission: what the network's logits say about hidden elements."""
 
     density: Density = field(default_factory=lambda: Uniform(floor=1e-3))
     weight: HiddenWeight = field(default_factory=Bound)
     clock: Clock = field(default_factory=Global)
+    emission: Emission = field(default_factory=Categorical)
 
     def __post_init__(self):
         check_vocabulary(self.vocabulary)
+
+    def fit(self, vocabulary: int, symbols: int | None = None) -> Masked:
+        """A copy for a state of `vocabulary` ids, which spell `symbols` symbols together if that is not None."""
+        return replace(self, vocabulary=vocabulary, emission=self.emission.fit(vocabulary, symbols))
 
     def times(self, u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Training times, float64, for uniform numbers in [0, 1)."""
@@ -76,16 +82,24 @@ class Masked(Absorbing):
         self, output: Output, corrupted: Corrupted, valid: Bool[Tensor, "b ..."] | None = None
     ) -> dict[str, Float[Tensor, "b"]]:
         """`denoise`: weighted cross-entropy of what is hidden, averaged over all elements that are valid and not known
-        (so in nats an element). valid: (b, *g)."""
+        (so in nats an element); the emission may train on another one. valid: (b, *g)."""
         c, counts = corrupted, counted(corrupted, valid)
         assert c.hidden is not None
-        scored = c.hidden & counts
-        nats = self._nats(output.pred, c.x0, scored)
+        nats = self.emission.trained(output.pred, c.x_t, c.x0, c.hidden & counts, self.mask_id)
         return {"denoise": mean_over(nats * self.weight.on(self.schedule, c.local, c.hidden, counts), counts)}
 
     def outputs(self, channels: int) -> int:
-        """The number of logits: the vocabulary."""
-        return self.mask_id
+        """The number of logits: the emission's."""
+        return self.emission.outputs(self.mask_id)
+
+    def estimate(self, output: Output, x_t: Int[Tensor, "b *g"], t: Tensor) -> Estimate:
+        """The emission's: log probabilities of each element, certain where x_t is visible; and of elements together,
+        where it predicts them so."""
+        return self.emission.estimate(output.pred, x_t, self.mask_id)
+
+    def spelled(self, symbols: Int[Tensor, "b ..."], shape: tuple[int, ...]) -> Int[Tensor, "b *g"]:
+        """The ids of a state of `shape` (batch left out) that spell symbols drawn from `estimate.joint`."""
+        return self.emission.spelled(symbols, shape, self.mask_id)
 
     def nelbo(
         self, predict: Predict, x0: Int[Tensor, "b *g"], step: Step, draws: int = 16,
@@ -109,14 +123,10 @@ class Masked(Absorbing):
             count = ((i + start) / draws * total).floor().long() + 1
             hidden = lowest(step.draw(f"nelbo/order/{i}", tuple(x0.shape[1:]), "uniform"), open_, count)
             t = self.schedule.time(count / total.clamp(min=1))
-            nats = self._nats(predict(self.hide(x0, hidden), t).pred, x0, hidden)
+            x_t = self.hide(x0, hidden)
+            nats = self.emission.nats(predict(x_t, t).pred, x_t, x0, hidden, self.mask_id)
             out += nats.to(torch.float64).flatten(1).sum(1) * total / count / draws
         return out
-
-    def _nats(self, pred: Tensor, x0: Tensor, where: Tensor) -> Float[Tensor, "b *g"]:
-        """-log p(x0) where True, 0 elsewhere."""
-        logp = symbols(pred, x0, self.mask_id).gather(-1, x0.masked_fill(~where, 0)[..., None]).squeeze(-1)
-        return torch.where(where, -logp, torch.zeros_like(logp))
 
 
 def bits_per_element(nats: Float[Tensor, "b"], elements: int) -> Float[Tensor, "b"]:

@@ -13,7 +13,7 @@ Shapes: b batch, `*g` the grid of ids, k real symbols.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -31,8 +31,9 @@ from frisket.processes.absorbing import (
     counted,
     lowest,
     open_elements,
+    separate,
 )
-from frisket.processes.base import Corrupted, expand, mean_over
+from frisket.processes.base import Corrupted, Estimate, expand, mean_over
 from frisket.processes.known import Known
 from frisket.processes.parameterisations import Parameterisation, Substitution
 from frisket.processes.schedules import Linear, Schedule
@@ -61,6 +62,13 @@ class MaskedSteps(Absorbing):
         check(self.steps >= 1, "process.steps", self.steps, "at least 1")
         first, last = self.schedule.hidden(torch.tensor([0.0, 1.0])).tolist()
         check(first < 1e-9 and last > 1 - 1e-9, "process.schedule", self.schedule, "one with m(0) = 0 and m(1) = 1")
+
+    def fit(self, vocabulary: int, symbols: int | None = None) -> MaskedSteps:
+        """A copy for a state of `vocabulary` symbols."""
+        return replace(self, vocabulary=vocabulary)
+
+    def estimate(self, output: Output, x_t: Int[Tensor, "b *g"], t: Tensor) -> Estimate:
+        return separate(output.pred, x_t, self.mask_id)
 
     def times(self, u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Training times, float64, for uniform numbers in [0, 1): 0 for the parameterisation's share of clean samples,

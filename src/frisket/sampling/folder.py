@@ -2,8 +2,9 @@
 registered names, weights are safetensors.
 
 config.json: {"format": "frisket/1", "version", "model", "edits", "process", "codec", "sampler", "info"} and, where
-conditions have readers, "reads". A codec with weights adds codec.safetensors, readers with weights reads.safetensors,
-earlier stages a folder "stages" with a pipeline's folder for each. process and sampler are null for a model that makes
+conditions have readers, "reads". A codec with weights adds codec.safetensors, a process with weights
+process.safetensors, readers with weights reads.safetensors, earlier stages a folder "stages" with a pipeline's folder
+for each. process and sampler are null for a model that makes
 no samples.
 """
 
@@ -28,25 +29,31 @@ from frisket.core.files import atomic_folder, load_tensors, read_json, save_tens
 from frisket.core.kinds import check_kind, hints_of
 from frisket.data.base import Info
 from frisket.models.base import BackboneConfig
-from frisket.processes.base import Process
+from frisket.processes.base import Process, ProcessConfig, config_of
 from frisket.sampling.sampler import Sampler
 
 if TYPE_CHECKING:
     from frisket.sampling.pipeline import Pipeline
 
 FORMAT = "frisket/1"
-FILES = ("config.json", "model.safetensors", "codec.safetensors", "reads.safetensors", "stages", "README.md")
+FILES = (
+    "config.json", "model.safetensors", "codec.safetensors", "process.safetensors", "reads.safetensors", "stages",
+    "README.md",
+)  # fmt: skip
 KINDS = {
     "model": BackboneConfig | None,
     "edits": tuple[Edit, ...],
-    "process": Process | None,
+    "process": Process | ProcessConfig | None,
     "codec": CodecConfig,
     "sampler": Sampler | None,
 }
 FIELDS = ("format", "version", *KINDS, "info")
 
 
-def save(pipeline: Pipeline, folder: Path, weights: Mapping[str, Tensor] | None) -> Path:
+def save(
+    pipeline: Pipeline, folder: Path, weights: Mapping[str, Tensor] | None,
+    process: Mapping[str, Tensor] | None = None,
+) -> Path:  # fmt: skip
     """Write the folder as a whole; one that is not a pipeline's is never replaced."""
     model = pipeline.model
     if not hasattr(model, "config") and not _bare(model):
@@ -61,6 +68,8 @@ def save(pipeline: Pipeline, folder: Path, weights: Mapping[str, Tensor] | None)
         save_tensors(aside / "model.safetensors", tensors, {"format": "pt"})
         if isinstance(pipeline.coder, nn.Module):
             save_tensors(aside / "codec.safetensors", pipeline.coder.state_dict(), {"format": "pt"})
+        if isinstance(pipeline.process, nn.Module):
+            save_tensors(aside / "process.safetensors", process or pipeline.process.state_dict(), {"format": "pt"})
         readers = nn.ModuleDict(pipeline.readers).state_dict()
         if readers:
             save_tensors(aside / "reads.safetensors", readers, {"format": "pt"})
@@ -82,7 +91,7 @@ def describe(pipeline: Pipeline) -> dict[str, Any]:
         "version": _version(),
         "model": None if _bare(pipeline.model) else to_config(pipeline.model.config),
         "edits": to_config(tuple(getattr(pipeline.model, "edits", ()))),
-        "process": to_config(pipeline.process),
+        "process": to_config(config_of(pipeline.process)),
         "codec": to_config(pipeline.codec),
         "sampler": to_config(pipeline.sampler),
         "info": to_config(dataclasses.asdict(pipeline.info)),
@@ -120,6 +129,8 @@ def load(cls: type[Pipeline], source: str | Path) -> Pipeline:
     pipeline = cls(model.eval(), parts["process"], parts["codec"], parts["sampler"], info, reads=reads, stages=stages)
     if isinstance(pipeline.coder, nn.Module):
         _fill(pipeline.coder, folder / "codec.safetensors")
+    if isinstance(pipeline.process, nn.Module):
+        _fill(pipeline.process, folder / "process.safetensors")
     readers = nn.ModuleDict(pipeline.readers)
     if readers.state_dict():
         _fill(readers, folder / "reads.safetensors")

@@ -26,7 +26,9 @@ def hidden_of(process: Any, x: Tensor) -> Bool[Tensor, "b *grid"]:
 
 def hidden_share(process: Any, t: Float[Tensor, "b"]) -> Float[Tensor, "b"]:
     """The chance that an id is hidden at t."""
-    return _masked(process).schedule.hidden(t)
+    if not hasattr(_masked(process), "schedule"):
+        raise FrisketError(f"{type(process).__name__} hides every symbol by its own schedule; use decoder/outcomes")
+    return process.schedule.hidden(t)
 
 
 def hide(process: Any, x: Tensor, where: Bool[Tensor, "b *grid"]) -> Tensor:

@@ -20,7 +20,7 @@ from frisket.core.condition import Condition
 from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.step import Step
 from frisket.data.base import Info
-from frisket.processes.base import Process
+from frisket.processes.base import Process, ProcessConfig, built
 from frisket.processes.known import Known
 from frisket.sampling.base import Aid, Snapshot, Start, Update, process_noise
 from frisket.sampling.conditions import class_counts, read_conditions
@@ -34,22 +34,23 @@ from frisket.sampling.scales import Constant
 
 
 class Pipeline:
-    """model: a built backbone (an nn.Module with `config`). codec: its config; built here. process, sampler: None for a
-    model that makes no samples (see `Segmenter`). others: further models that the sampler's guidance names; they are not
-    saved. reads: how conditions that are not raw in the data are encoded (captions), by the names that the model reads
-    them under; saved with the pipeline. stages: pipelines that make a condition which is not given (the low-resolution
-    image of a super-resolution model), by its name; saved too."""
+    """model: a built backbone (an nn.Module with `config`). codec: its config; built here, and so is a process that has
+    weights. process, sampler: None for a model that makes no samples (see `Segmenter`). others: further models that the
+    sampler's guidance names; they are not saved. reads: how conditions that are not raw in the data are encoded
+    (captions), by the names that the model reads them under; saved with the pipeline. stages: pipelines that make a
+    condition which is not given (the low-resolution image of a super-resolution model), by its name; saved too."""
 
     process: Process
     sampler: Sampler
 
     def __init__(
-        self, model: nn.Module, process: Process | None, codec: CodecConfig, sampler: Sampler | None, info: Info,
+        self, model: nn.Module, process: Process | ProcessConfig | None, codec: CodecConfig, sampler: Sampler | None,
+        info: Info,
         others: Mapping[str, nn.Module] | None = None, reads: Mapping[str, Reader] | None = None,
         stages: Mapping[str, Pipeline] | None = None,
     ):  # fmt: skip
         self.model, self.codec, self.info = model, codec, info
-        self.process, self.sampler = process, sampler  # type: ignore[assignment]
+        self.process, self.sampler = built(process), sampler  # type: ignore[assignment]
         self.coder = codec.build()
         self.others = dict(others or {})
         self.reads = dict(reads or {})
@@ -67,7 +68,7 @@ class Pipeline:
 
     def to(self, device: torch.device | str) -> Pipeline:
         """Move the models, in place."""
-        for module in (self.model, self.coder, *self.others.values(), *self.readers.values()):
+        for module in (self.model, self.process, self.coder, *self.others.values(), *self.readers.values()):
             if isinstance(module, nn.Module):
                 module.to(device)
         for stage in self.stages.values():
@@ -216,12 +217,15 @@ class Pipeline:
         with torch.no_grad():
             return self._decode(state)
 
-    def save_pretrained(self, folder: str | Path, weights: Mapping[str, Tensor] | None = None) -> Path:
-        """Write config.json, model.safetensors and a README.md, atomically. weights: in place of the model's own (an
-        average, for example), by the same names."""
+    def save_pretrained(
+        self, folder: str | Path, weights: Mapping[str, Tensor] | None = None,
+        process: Mapping[str, Tensor] | None = None,
+    ) -> Path:  # fmt: skip
+        """Write config.json, model.safetensors and a README.md, atomically. weights, process: in place of the model's
+        and the process's own (an average, for example), by the same names."""
         from frisket.sampling.folder import save
 
-        return save(self, Path(folder), weights)
+        return save(self, Path(folder), weights, process)
 
     @classmethod
     def from_pretrained(cls, source: str | Path, *, device: torch.device | str = "cpu") -> Pipeline:

@@ -81,8 +81,9 @@ class Diffusion:
 class DiffusionTask(nn.Module):
     """Trains a pipeline's model to undo its process on states of its codec; calling it computes the loss.
 
-    Objectives' own weights learn with the model and stay in its checkpoints, out of the saved pipeline; a codec with
-    weights, and what an objective calls `fixed`, is moved with the task, but neither learns nor is saved with it."""
+    Objectives' own weights, and those of a process that has some, learn with the model; an objective's stay in its
+    checkpoints, out of the saved pipeline. A codec with weights, and what an objective calls `fixed`, is moved with the
+    task, but neither learns nor is saved with it."""
 
     def __init__(self, config: Diffusion, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None):
         super().__init__()
@@ -109,7 +110,9 @@ class DiffusionTask(nn.Module):
         return self.loss(batch, step)
 
     def trains(self) -> dict[str, nn.Module]:
-        return {"model": self.model, **({"projectors": self.projectors} if len(self.projectors) else {})}
+        own = {"projectors": self.projectors} if len(self.projectors) else {}
+        learnt = {"process": self.process} if isinstance(self.process, nn.Module) else {}
+        return {"model": self.model, **own, **learnt}
 
     def followers(self) -> dict[str, tuple[nn.Module, ...]]:
         """What holds the model's average while it trains: the objectives' teachers."""
@@ -121,13 +124,21 @@ class DiffusionTask(nn.Module):
 
         Raises `FrisketError` if the batch lacks a condition that the model reads, or two terms share a name.
         """
-        x0, t = self.encode(batch, step), self.process.times(self.uniform(step))
-        return self.config.passes.terms(self, x0, t, batch, step)
+        return self.config.passes.terms(self, *self.timed(batch, step), batch, step)
 
     def one_pass(
-        self, x0: Tensor, t: Tensor, batch: Batch, step: Step, chooses: Mapping[str, Choose]
+        self, x0: Tensor, t: Float[Tensor, "b ..."], batch: Batch, step: Step, chooses: Mapping[str, Choose]
     ) -> dict[str, Tensor]:
-        """The terms of one forward of the model on x0 corrupted to t, spans shortened as `chooses` says."""
+        """The terms of one forward of the model on states x0 noised to t, spans shortened as `chooses` says."""
+        terms, output, _ = self.each(x0, t, batch, step, chooses)
+        means = {name: term.mean() for name, term in terms.items()}
+        _add(means, output.losses)
+        return means
+
+    def each(
+        self, x0: Tensor, t: Float[Tensor, "b ..."], batch: Batch, step: Step, chooses: Mapping[str, Choose]
+    ) -> tuple[dict[str, Float[Tensor, "b"]], Output, Corrupted]:
+        """The same before the mean: terms a sample, the model's output, and the noised states."""
         corrupted, cond = self.noised(x0, t, batch, step)
         keep = self.keep(corrupted, chooses, step)
         output, taps = self.predict(corrupted, cond, step, keep)
@@ -135,9 +146,7 @@ class DiffusionTask(nn.Module):
         seen = Pass(batch, step, self.process, self.codec, self.model, cond, corrupted, output, taps)
         for objective in self.objectives:
             _add(terms, objective.loss(seen))
-        means = {name: term.mean() for name, term in terms.items()}
-        _add(means, output.losses)
-        return means
+        return terms, output, corrupted
 
     def preview(self, step: Step, n: int) -> Any:
         """n samples of the model as it is, in the data's range; class conditions take their classes in turn, any other
@@ -151,15 +160,24 @@ class DiffusionTask(nn.Module):
 
     def save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """The pipeline with these weights (named as in this task), to be loaded by `Pipeline.from_pretrained`."""
-        own = {n.removeprefix("model."): v for n, v in weights.items() if n.startswith("model.")}
-        self.pipeline.save_pretrained(folder, own)
+        own, process = (
+            {n.removeprefix(first): v for n, v in weights.items() if n.startswith(first)}
+            for first in ("model.", "process.")
+        )
+        self.pipeline.save_pretrained(folder, own, process)
 
     def corrupt(self, batch: Batch, step: Step) -> tuple[Corrupted, Condition | None]:
         """The batch's states as the network will see them, and the conditions it is given."""
-        return self.noised(self.encode(batch, step), self.process.times(self.uniform(step)), batch, step)
+        return self.noised(*self.timed(batch, step), batch, step)
 
-    def noised(self, x0: Tensor, t: Tensor, batch: Batch, step: Step) -> tuple[Corrupted, Condition | None]:
-        """x0 corrupted to t with the step's noise, and the conditions it is given."""
+    def timed(self, batch: Batch, step: Step) -> tuple[Tensor, Float[Tensor, "b ..."]]:
+        """The batch's clean states, and the times of this step."""
+        return self.encode(batch, step), self.process.times(self.uniform(step))
+
+    def noised(
+        self, x0: Tensor, t: Float[Tensor, "b ..."], batch: Batch, step: Step
+    ) -> tuple[Corrupted, Condition | None]:
+        """x0 at t under this step's noise, and the conditions with this step's drops."""
         noise = self.process.noise(tuple(x0.shape[1:]), step)
         known = self.make_known(x0, batch, step)
         return self.process.corrupt(x0, t, noise, known), self.conditions(batch, step, known)

@@ -2,7 +2,8 @@
 
 MDT (arXiv 2303.14389; facts from sail-sg/MDT masked_diffusion/train_util.py) adds the losses of a pass over all tokens and
 of one that leaves tokens out, equally weighted, both over the whole state: the same t, other noise and other dropped
-conditions in each.
+conditions in each. GenMD4 (arXiv 2406.04329; facts from google-deepmind/md4 md4/models/diffusion/genmd4.py) compares two
+noisings of one time, which gives the gradient of what decides the noising (REINFORCE, leave one out).
 Shapes: b batch, `*s` the state's shape.
 """
 
@@ -12,15 +13,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from frisket.core.condition import Output
+from frisket.core.errors import FrisketError
 from frisket.core.random import hash_text
 from frisket.core.registry import register
 from frisket.core.step import Step
 from frisket.data.base import Batch
 from frisket.models.plans.base import Choose
+from frisket.processes.base import Corrupted
 
+CITE_GENMD4 = "Shi et al. Simplified and Generalized Masked Diffusion for Discrete Data. 2024. arXiv:2406.04329"
 CITE = "Gao, Zhou, Cheng, Yan. Masked Diffusion Transformer is a Strong Image Synthesizer. 2023. arXiv:2303.14389"
 
 
@@ -32,6 +38,12 @@ class OnePass(Protocol):
     def one_pass(
         self, x0: Tensor, t: Tensor, batch: Batch, step: Step, chooses: Mapping[str, Choose]
     ) -> dict[str, Tensor]: ...
+
+    def each(
+        self, x0: Tensor, t: Tensor, batch: Batch, step: Step, chooses: Mapping[str, Choose]
+    ) -> tuple[dict[str, Float[Tensor, "b"]], Output, Corrupted]:
+        """The terms of one pass, a sample."""
+        ...
 
 
 @runtime_checkable
@@ -71,3 +83,25 @@ class FullAndMasked:
 
     def forwards(self, dense: float, chosen: float) -> float:
         return dense + chosen
+
+
+@register("passes/leave-one-out", cite=CITE_GENMD4)
+@dataclass(frozen=True, kw_only=True)
+class LeaveOneOut:
+    """Two, at the same t with other noise, each the other's baseline: the mean of both losses, and `reinforce`, half
+    their difference (held fixed) times the difference of the log chances that the process gives the two noisings. Its
+    mean is 0; its gradient is what the loss's own lacks where the process learns how it noises."""
+
+    def terms(self, task: Any, x0: Tensor, t: Tensor, batch: Batch, step: Step) -> dict[str, Tensor]:
+        if not hasattr(task.process, "log_chance"):
+            raise FrisketError("passes/leave-one-out is for a process that learns how it hides, with a log_chance")
+        steps = (step, step.at(seed=step.seed ^ hash_text("second noise")))
+        (ours, output, c), (theirs, other, d) = (task.each(x0, t, batch, s, task.chooses) for s in steps)
+        means = {name: ((ours[name] + theirs[name]) / 2).mean() for name in ours}
+        means |= {name: (output.losses[name] + other.losses[name]) / 2 for name in output.losses}
+        better = (torch.stack(list(ours.values())).sum(0) - torch.stack(list(theirs.values())).sum(0)).detach()
+        chance = task.process.log_chance(c) - task.process.log_chance(d)
+        return means | {"reinforce": (0.5 * better * chance).mean()}
+
+    def forwards(self, dense: float, chosen: float) -> float:
+        return 2 * chosen

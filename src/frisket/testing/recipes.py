@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from frisket.core.config import from_config, to_config
 from frisket.experiments.arms import arms_of
@@ -19,6 +19,7 @@ from frisket.experiments.phases import Given, given, inner
 from frisket.experiments.recipes import Recipe
 from frisket.experiments.study import check_study
 from frisket.experiments.system import build, load, train
+from frisket.processes.base import built, config_of
 from frisket.sampling.pipeline import Pipeline
 from frisket.testing.claims import finite, same
 
@@ -111,6 +112,12 @@ def _check_resuming(recipe: Recipe, experiment: Experiment, place: Path, straigh
     resumed = train(experiment, place / "halves")
     ours, theirs = straight.model.state_dict(), resumed.model.state_dict()
     _claim(all(torch.equal(v, theirs[k]) for k, v in ours.items()), recipe, "resuming gives other weights")
+    if isinstance(straight.process, nn.Module) and isinstance(resumed.process, nn.Module):
+        learnt, again = straight.process.state_dict(), resumed.process.state_dict()
+        _claim(all(torch.equal(v, again[k]) for k, v in learnt.items()), recipe, "resuming gives another process")
+        built_anew = built(config_of(straight.process)).state_dict()
+        changed = any(not torch.equal(v, built_anew[k]) for k, v in learnt.items())
+        _claim(changed, recipe, "training changes no weight of the process")
     _claim(any(not torch.equal(v, fresh[k]) for k, v in ours.items()), recipe, "training changes no weight")
 
 

@@ -5,12 +5,14 @@ import torch
 from sampling_fakes import Joint
 from torch import nn
 
+from frisket.codecs.digits import Digits
 from frisket.codecs.text import Ids as IdsCodec
 from frisket.core import FrisketError
 from frisket.data.base import Info
-from frisket.data.digits import Digits
+from frisket.data.digits import Digits as DigitImages
 from frisket.data.text import Text
 from frisket.evaluation.scores.written import Written, check_blind, judged_bits, parallel_bits, write
+from frisket.processes.emissions import JointDigits
 from frisket.processes.masked import Masked
 from frisket.processes.schedules import Linear
 from frisket.sampling.decoding.decoder import Ancestral, Ordered
@@ -95,7 +97,7 @@ def test_the_judge_prefers_the_language_it_read():
     assert 1.0 < real < 4.0
     assert judged_bits(data, ["".join(chr(97 + (7 * i * i + i) % 26) for i in range(64))]) > real + 1
     with pytest.raises(FrisketError, match="no running text"):
-        judged_bits(Digits(), ["a"])
+        judged_bits(DigitImages(), ["a"])
 
 
 def test_the_score_of_a_text_model(mdlm_run):
@@ -107,3 +109,11 @@ def test_the_score_of_a_text_model(mdlm_run):
     assert numbers["forwards"] == math.log2(one.spec.shape[0])
     assert numbers["judged_bits"] > 2
     assert math.isfinite(numbers["parallel_bits"])
+
+
+def test_ids_that_are_drawn_together_are_refused():
+    codec = Digits(inner=IdsCodec(vocabulary=3), count=2, vocabulary=3)
+    process = Masked(schedule=Linear(), emission=JointDigits()).fit(2, 3)
+    info = Info(kind="ids", shape=(3,), extra={"vocabulary": 3})
+    with pytest.raises(FrisketError, match="one by one"):
+        check_blind(Pipeline(Exact(), process, codec, Sampler(update=Ancestral()), info))

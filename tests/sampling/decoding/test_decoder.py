@@ -9,6 +9,7 @@ from sampling_fakes import GaussianDenoiser, Joint, steps
 from scipy.stats import chisquare
 
 from frisket.core import FrisketError, Output, from_config, to_config
+from frisket.processes.emissions import JointDigits
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.known import Known
 from frisket.processes.masked import Masked
@@ -200,3 +201,20 @@ def test_continuous_states_are_refused():
 def test_config_round_trip():
     update = Ordered(proposal=Gumbel(temperature=0.7), orders=(Confidence(), Random(scale=4.5, anneal=1.0)))
     assert from_config(to_config(update)) == update
+
+
+@pytest.mark.parametrize("update", [Ancestral(), Ordered(orders=(Random(),))])
+def test_ids_that_are_predicted_together_are_drawn_together(update):
+    """Symbols 0 and 8 of nine in two digits of base 3: revealed in one move, (0, 2) and (2, 0) never come."""
+    process = Masked(vocabulary=3, schedule=Linear(), emission=JointDigits(symbols=9))
+    logits = torch.full((9,), -80.0)
+    logits[[0, 8]] = torch.tensor([0.3, 0.7]).log()
+
+    def model(x, t, cond=None):
+        return Output(logits.expand(*x.shape[:2], 9))
+
+    for moves in (1, 3):
+        sampler = Sampler(steps=moves, update=update)
+        out = sampler.sample(model, process, shape=(2, 2), step=steps(N // 8)).flatten(0, 1)
+        assert ((out == 0).all(1) | (out == 2).all(1)).all()
+        assert float((out[:, 0] == 2).double().mean()) == pytest.approx(0.7, abs=0.04)

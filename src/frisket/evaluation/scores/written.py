@@ -70,8 +70,10 @@ class Written:
 
 
 def check_blind(pipeline: Pipeline) -> None:
-    """Raise `FrisketError` unless the places a move reveals do not depend on the ids drawn in it, and ids are drawn at
-    temperature 1 and stay."""
+    """Raise `FrisketError` unless the places a move reveals do not depend on the ids drawn in it, and ids are drawn one
+    by one at temperature 1 and stay."""
+    if getattr(pipeline.coder, "pieces", 1) > 1:
+        raise FrisketError("parallel_bits needs ids that are drawn one by one; this codec spells a symbol in several")
     update = pipeline.sampler.update
     fits = isinstance(update, Ancestral)
     if isinstance(update, Ordered):

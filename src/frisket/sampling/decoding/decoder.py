@@ -66,10 +66,14 @@ def decode(x: Tensor, t: Tensor, s: Tensor, at: Moment, parts: Ordered) -> Tenso
     rows = active.nonzero()[:, 0]
     few = len(rows) < len(x)
     here = now.rows(rows) if few else now
-    logits = at.evaluate(x[rows], t[rows], rows).logits if few else at.evaluate(x, t).logits
-    assert logits is not None
-    logits = logits.flatten(1, -2)  # (r, n, k)
-    ids = parts.proposal.propose(logits, here.step)
+    estimate = at.evaluate(x[rows], t[rows], rows) if few else at.evaluate(x, t)
+    assert estimate.logits is not None
+    logits = estimate.logits.flatten(1, -2)  # (r, n, k)
+    if estimate.joint is None:
+        ids = parts.proposal.propose(logits, here.step)
+    else:  # ids that are predicted together are drawn together
+        symbols = parts.proposal.propose(estimate.joint.flatten(1, -2), here.step)
+        ids = at.process.spelled(symbols, tuple(x.shape[1:])).flatten(1)  # type: ignore[attr-defined]
     revealed = here.now if last else _selected(parts, logits, ids, here, at)
     x = x.clone()
     x[rows] = torch.where(revealed.reshape(len(rows), *x.shape[1:]), ids.reshape(len(rows), *x.shape[1:]), x[rows])
