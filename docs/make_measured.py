@@ -195,10 +195,27 @@ def fresh_machine(found: Found) -> Iterator[str]:
     yield "```{literalinclude} fresh-machine.log\n:language: text\n```"
 
 
+def sparse_attention(found: Found) -> Iterator[str]:
+    yield (
+        "One attention call with some tiles left out, against torch's dense kernel in the same run; the output's relative "
+        f"error with the best tiles, and with tiles chosen blindly. {machine(found)}"
+    )
+    rows = [
+        [
+            f"{size['tokens']:,}", r["arm"], f"{1000 * r['seconds']:.1f}", f"{r['times_as_fast']['median']:.2f}",
+            f"{r['error']:.2g}" if "error" in r else "", f"{r['error_random_tiles']:.2g}" if "error" in r else "",
+        ]
+        for size in found["sizes"]
+        for r in size["rows"]
+    ]  # fmt: skip
+    yield table(["tokens", "arm", "ms", "times as fast", "error", "error, random tiles"], rows)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Found], Iterator[str]]]] = {
     "train_step": ("Training speed", train_step),
     "sample": ("Sampling speed", sample),
     "caching": ("Caching", caching),
+    "sparse_attention": ("Sparse attention", sparse_attention),
     "memory": ("Memory", memory),
     "precision": ("Precision", precision),
     "soak": ("Resuming", soak),
