@@ -81,7 +81,7 @@ def most_bytes(call: Callable[[], Any]) -> int:
     held = most = 0
     for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
         if event.name() == "[memory]":
-            held += event.nbytes()
+            held += event.nbytes()  # type: ignore[attr-defined]
             most = max(most, held)
     return most
 

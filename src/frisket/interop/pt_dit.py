@@ -39,7 +39,7 @@ def pt_dit_block(window: Box, attention: Attention = UNBIASED, norm: Norm = PLAI
 
     window: tokens of a window along each axis, or one number for all. attention: what every attention is like."""
     half = tuple(p // 2 for p in window) if isinstance(window, tuple) else window // 2
-    bias = {"qkv_bias": attention.qkv_bias, "out_bias": attention.out_bias}
+    bias: dict[str, Any] = {"qkv_bias": attention.qkv_bias, "out_bias": attention.out_bias}
     proxies = Proxies(size=window, pick=pick, among=attention, read=Cross(reads="proxies", **bias), norm=norm)
     return Block(
         branches=(
