@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from frisket.core.condition import Output
+from frisket.processes.base import built
 from frisket.processes.known import Known
 from frisket.testing.claims import STEP, claim, example_state, example_values, finite, same, untouched_generator
 
@@ -19,6 +20,7 @@ def check_process(part: Any, *, shape: tuple[int, ...] = (3, 4, 4), vocabulary: 
     `vocabulary`, grids of ids of `shape`."""
     if vocabulary is not None and hasattr(part, "fit"):
         part = part.fit(vocabulary)
+    part = built(part)
     x0 = example_state(shape, vocabulary)
     noise = untouched_generator(part, lambda: part.noise(shape, STEP))
     claim(noise.shape == x0.shape, part, f"noise has the shape {tuple(noise.shape)}, the state {tuple(x0.shape)}")
