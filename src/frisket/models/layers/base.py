@@ -35,7 +35,8 @@ class Side:
 
     grid: of this state. state: number of its tokens (they come first). vector: the condition (b, w), or (b, k, w) with
     each token's `time` tag choosing one of k; SiLU already applied. shared: what modulations that share weights have
-    computed from it. context: other token sequences, by the name of their condition. raw: the input as it came.
+    computed from it. context: other token sequences, by the name of their condition. raw: the input as it came. phase:
+    which of several passes through the same blocks this is.
     """
 
     grid: Grid
@@ -44,6 +45,7 @@ class Side:
     vector: Tensor | None = None
     shared: dict[str, Tensor] = field(default_factory=dict)
     context: Mapping[str, Tokens] = field(default_factory=dict)
+    phase: int = 0
     memo: dict[tuple[Tags, Tags], Tags] = field(default_factory=dict, repr=False)
 
     def read(self, name: str | None) -> Tokens:
@@ -60,7 +62,7 @@ class Side:
             grid=self.grid, state=self.state, raw=self.raw[rows],
             vector=None if self.vector is None else self.vector[rows],
             shared={key: value[rows] for key, value in self.shared.items()},
-            context={name: tokens.rows(rows) for name, tokens in self.context.items()},
+            context={name: tokens.rows(rows) for name, tokens in self.context.items()}, phase=self.phase,
         )  # fmt: skip
 
     def joined(self, tokens: Tokens, context: Tokens) -> Tags:
