@@ -24,6 +24,7 @@ SYSTEMS = {
     "dit": "frisket.interop.dit", "sit": "frisket.interop.dit", "mdlm": "frisket.interop.mdlm",
     "tread": "frisket.interop.tread", "sprint": "frisket.interop.sprint",
     "mdtv1": "frisket.interop.mdt", "mdtv2": "frisket.interop.mdt",
+    "mar": "frisket.interop.mar", "hi-mar": "frisket.interop.mar", "maskbit": "frisket.interop.maskbit",
 }  # fmt: skip
 Loader = Callable[..., tuple[Transformer, dict[str, Tensor]]]
 Wiring = Callable[..., Pipeline]

@@ -131,8 +131,7 @@ class MaskedTokensModel(nn.Module):
         self.encoder_input = config.norm.build(width)
         self.between = linear(width, width)
         self.decoder = PhasedStack(config.decoder, width, config.heads, phases, config.buffer + n, config.norm)
-        parameter(self, "masks", (1, 1) if config.mask == "one" else (phases * n, 1), Normal(0.02), "embedding")
-        self.masks = nn.Parameter(torch.empty(len(self.masks), width))
+        parameter(self, "masks", (1 if config.mask == "one" else phases * n, width), Normal(0.02), "embedding")
         parameter(self, "places", (n, width), Normal(0.02), "embedding")
         if phases == 2:
             self.pivot = linear(width, width)

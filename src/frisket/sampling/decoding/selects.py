@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from frisket.core.errors import check
@@ -120,7 +120,8 @@ class Budget:
         check(self.least >= 0, "select.least", self.least, "0 or more")
         check(self.kept >= 0, "select.kept", self.kept, "0 or more")
 
-    def _count(self, hidden: Hidden) -> Tensor:
+    def count(self, hidden: Hidden) -> Int[Tensor, "r"]:
+        """How many each row reveals."""
         share = hidden.share_s if self.curve is None else self.curve.share(hidden.s.to(torch.float64))
         stay = torch.floor(hidden.first * share + 1e-9)  # a product that is a whole number must not fall below it
         now = hidden.now.sum(1)
@@ -128,10 +129,10 @@ class Budget:
         return (now - stay).clamp(min=0).to(torch.int64)
 
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
-        return self._count(hidden) > 0
+        return self.count(hidden) > 0
 
     def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
-        return top(scores, self._count(hidden)) & hidden.now
+        return top(scores, self.count(hidden)) & hidden.now
 
 
 @register("select/threshold", cite=CITE_THRESHOLD)
