@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from frisket.core.registry import register
-from frisket.core.sites import Handler, match
+from frisket.core.sites import Handler
 from frisket.core.step import Step
 
 CITE = "Zheng et al. Hierarchical Masked Autoregressive Models with Low-Resolution Token Pivots. 2025. arXiv:2505.20288"
@@ -28,7 +28,7 @@ class Pivots:
     """For models with a site `coarse`; on a model of one level it does nothing."""
 
     def mount(self, model: Any) -> Kept:
-        return Kept(two=bool(match("coarse", model.sites()) if "coarse" in model.sites() else ()))
+        return Kept(two="coarse" in model.sites())
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Kept:
 
     def handle(self, call: Callable[..., Any], args: tuple[Any, ...], step: Step) -> tuple[Tensor, Tensor]:
         """(vectors (b, m, w), where they are read): at sampling everywhere, from what was kept where visible."""
-        coarse, seen = args
+        seen = args[1]
         own = step.sample.tolist()
         rows = len(own) // max(1, len(step.branch.split("+")))  # of the main branch, which comes first
         if bool(seen.all()) and all(i in self.vectors for i in own):

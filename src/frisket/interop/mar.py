@@ -24,7 +24,8 @@ from frisket.models.layers.token_heads import EachToken, WholeGrid
 from frisket.processes.densities import Cosine as CosineShare
 from frisket.processes.densities import Steps
 from frisket.processes.gaussian import Gaussian
-from frisket.processes.masked_tokens import Level, MaskedTokens as Process
+from frisket.processes.masked_tokens import Level
+from frisket.processes.masked_tokens import MaskedTokens as Process
 from frisket.processes.model_times import Thousand
 from frisket.processes.paths import Cosine
 from frisket.processes.predictions import Eps
@@ -68,14 +69,14 @@ def himar_process(coarse: int = 64, fine: int = 256) -> Process:
     return Process(
         levels=(
             Level(name="coarse", tokens=coarse, inner=TOKEN, weight=2.0 * coarse / whole),
-            Level(
-                name="fine", tokens=fine, inner=GRID, unit="level", share=CosineShare(), weight=0.75 * fine / whole
-            ),
+            Level(name="fine", tokens=fine, inner=GRID, unit="level", share=CosineShare(), weight=0.75 * fine / whole),
         )
     )
 
 
-def mar(size: str = "base", *, side: int = 16, numbers: int = 16, classes: int = 1000, buffer: int = 64) -> MaskedTokens:
+def mar(
+    size: str = "base", *, side: int = 16, numbers: int = 16, classes: int = 1000, buffer: int = 64
+) -> MaskedTokens:
     """A published size of MAR."""
     (depth, width, heads), (layers, wide) = SIZES[size], HEADS[size]
     level = TokenLevel(axes=(side, side), head=EachToken(width=wide, depth=layers), given=2 * numbers)

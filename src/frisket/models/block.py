@@ -36,13 +36,15 @@ ALL_USES: tuple[Use, ...] = ("shift", "scale", "gate")
 @dataclass(frozen=True, kw_only=True)
 class Branch:
     """One branch. name: its site. uses: which of shift, scale and gate the modulation gives it, in this order. dropout:
-    of the output, before the gate, drawn from the current step while training."""
+    of the output, before the gate, drawn from the current step while training. after: a norm of the sum, behind the
+    branch (post-norm, as BERT)."""
 
     name: str = "attn"
     mixer: Mixer = Attention()
     norm: Norm | None = LayerNorm()
     uses: tuple[Use, ...] = ALL_USES
     dropout: float = 0.0
+    after: Norm | None = None
 
     def __post_init__(self):
         check(self.name.isidentifier(), "branch.name", self.name, "an identifier")
@@ -84,6 +86,7 @@ class BranchModule(nn.Module):
         super().__init__()
         self.norm = config.norm.build(sizes.width) if config.norm is not None else None
         self.mixer = config.mixer.build(sizes)
+        self.after = config.after.build(sizes.width) if config.after is not None else None
 
     def forward(
         self, call: BranchCall, shift: Tensor | None, scale: Tensor | None, tokens: Tokens
@@ -114,7 +117,8 @@ class BlockModule(nn.Module):
             out = at(place, partial(branch, call, shift, scale), tokens)
             if config.dropout and self.training:
                 out = drop(out, config.dropout, f"{site}.{config.name}")
-            tokens = tokens.with_h(_add(tokens, out, gate))
+            added = _add(tokens, out, gate)
+            tokens = tokens.with_h(added if branch.after is None else branch.after(added))  # type: ignore[operator]
         return tokens
 
     def sites(self, site: str) -> list[str]:

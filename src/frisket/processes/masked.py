@@ -41,15 +41,17 @@ CITE_MDLM = "Sahoo et al. Simple and Effective Masked Diffusion Language Models.
 @register("process/masked", cite=CITE_MDLM)
 @dataclass(frozen=True, kw_only=True)
 class Masked(Absorbing):
-    """density: its floor keeps 1 / t in bounds. weight: of the cross-entropy of what is hidden. clock: each element's
-    own time."""
+    """density: its floor keeps 1 / t in bounds. weight: of the cross-entropy of what is hidden (or of everything). clock:
+    each element's own time. smoothing: share of the loss that asks for equal chances of all symbols."""
 
     density: Density = field(default_factory=lambda: Uniform(floor=1e-3))
     weight: HiddenWeight = field(default_factory=Bound)
     clock: Clock = field(default_factory=Global)
+    smoothing: float = 0.0
 
     def __post_init__(self):
         check_vocabulary(self.vocabulary)
+        check(0 <= self.smoothing < 1, "process.smoothing", self.smoothing, "at least 0 and below 1")
 
     def times(self, u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Training times, float64, for uniform numbers in [0, 1)."""
@@ -79,8 +81,11 @@ class Masked(Absorbing):
         (so in nats an element). valid: (b, *g)."""
         c, counts = corrupted, counted(corrupted, valid)
         assert c.hidden is not None
-        scored = c.hidden & counts
+        scored = counts if self.weight.everywhere else c.hidden & counts
         nats = self._nats(output.pred, c.x0, scored)
+        if self.smoothing:
+            even = -symbols(output.pred, c.x0, self.mask_id).mean(-1).masked_fill(~scored, 0.0)
+            nats = (1 - self.smoothing) * nats + self.smoothing * even
         return {"denoise": mean_over(nats * self.weight.on(self.schedule, c.local, c.hidden, counts), counts)}
 
     def outputs(self, channels: int) -> int:

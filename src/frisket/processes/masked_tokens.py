@@ -108,7 +108,9 @@ class MaskedTokens:
         check(x0.ndim == 3 and x0.shape[2] == n, "shape of the state", tuple(x0.shape), f"(b, d, {n})")
         x0 = x0 if known is None else known.impose(x0)
         hidden = self._hidden(x0, t, noise, known)
-        copies = [self._copy(level, x0, noise, hidden, part) for level, part in zip(self.levels, self.parts, strict=True)]
+        copies = [
+            self._copy(level, x0, noise, hidden, part) for level, part in zip(self.levels, self.parts, strict=True)
+        ]
         noisy, time = (torch.cat(each, -1) for each in zip(*copies, strict=True))
         x_t = pack(hide_tokens(x0, hidden), noisy, time)
         return Corrupted(x_t=x_t, x0=x0, noise=noise, t=t, local=t, known=known, hidden=hidden)

@@ -21,6 +21,7 @@ from frisket.core.step import Step
 from frisket.sampling.decoding.orders import Proposed
 
 CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
+CITE_MASKBIT = "Weber et al. MaskBit: Embedding-free Image Generation via Bit Tokens. 2024. arXiv:2409.16211"
 CITE_THRESHOLD = (
     "Wu et al. Fast-dLLM: Training-free Acceleration of Diffusion LLM by Enabling KV Cache and "
     "Parallel Decoding. 2025. arXiv:2505.22618"
@@ -86,6 +87,15 @@ class CosineCurve:
 
     def share(self, s: Float[Tensor, "r"]) -> Float[Tensor, "r"]:
         return torch.cos(math.pi / 2 * (1 - s))
+
+
+@register("curve/arccos", cite=CITE_MASKBIT)
+@dataclass(frozen=True, kw_only=True)
+class ArccosCurve:
+    """arccos(1 - s) / (pi/2): even moves for long, many at the very end (MaskBit)."""
+
+    def share(self, s: Float[Tensor, "r"]) -> Float[Tensor, "r"]:
+        return torch.acos((1 - s).clamp(0, 1)) / (math.pi / 2)
 
 
 @register("curve/power")

@@ -40,7 +40,8 @@ HEAD = Sampler(steps=100, update=Ancestral(), grid=Respaced(), corrections=(Impo
 @register("decoder/tokens", cite=CITE)
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """moves: how many of the run's moves each level takes; () for one level that takes all. select: how many tokens stay
+    """moves: how many moves each level takes, () for one level that takes all; a run of another number of steps shares
+    its moves out in the same proportion. select: how many tokens stay
     hidden. head: the inner sampler (its guidance is not used; the run's own applies, and its scales see the share of the
     level that is hidden after the move)."""
 
@@ -48,14 +49,16 @@ class Tokens:
     select: Budget = field(default_factory=lambda: Budget(curve=CosineCurve(), least=1, kept=1))
     head: Sampler = field(default_factory=lambda: HEAD)
 
+    def __post_init__(self):
+        check(all(m >= 1 for m in self.moves), "decoder.moves", self.moves, "1 or more for each level")
+
     def move(self, x: Tensor, t: Tensor, s: Tensor, at: Moment) -> Tensor:
-        """x (b, d, n), NaN where hidden. Raises `FrisketError` on a process without levels and on moves that do not add
-        up to the run's."""
+        """x (b, d, n), NaN where hidden. Raises `FrisketError` on a process without levels, on moves for another number of
+        them, and on a run of fewer moves than levels."""
         process: Any = at.process
         check(isinstance(process, MaskedTokens), "process", type(process).__name__, "process/masked-tokens")
-        moves = self.moves or (at.step.total,)
-        fits = len(moves) == len(process.levels) and sum(moves) == at.step.total
-        check(fits, "decoder.moves", moves, f"{len(process.levels)} numbers that add up to {at.step.total}")
+        moves = shared_out(at.step.total, self.moves or (1,))
+        check(len(moves) == len(process.levels), "decoder.moves", self.moves, f"{len(process.levels)} numbers")
         k = next(i for i in range(len(moves)) if at.step.index < sum(moves[: i + 1]))
         left = 1 - (at.step.index - sum(moves[:k]) + 1) / moves[k]
         revealed = self._revealed(hidden_tokens(x)[:, process.parts[k]], left, k, at)
@@ -94,6 +97,16 @@ class Tokens:
 
     def _inner(self, level: Level) -> Sampler:
         return self.head
+
+
+def shared_out(total: int, moves: tuple[int, ...]) -> tuple[int, ...]:
+    """`total` moves in the proportion of `moves`, at least one each; rounded down but for the last."""
+    check(total >= len(moves), "steps", total, f"at least {len(moves)}, one for each level")
+    out: list[int] = []
+    for i, wanted in enumerate(moves):
+        left, later = total - sum(out), len(moves) - i - 1
+        out.append(min(max(1, wanted * total // sum(moves)), left - later) if later else left)
+    return tuple(out)
 
 
 @dataclass
