@@ -33,9 +33,7 @@ BLOCK = {
 def bert_block(ratio: float = 4.0, dropout: float = 0.0) -> Block:
     """Attention and feed-forward, each followed by the norm of the sum."""
     attn = Branch(name="attn", mixer=Attention(), norm=None, after=NORM, dropout=dropout)
-    ffn = Branch(
-        name="ffn", mixer=Gelu(ratio=ratio, approximate="none"), norm=None, after=NORM, dropout=dropout
-    )
+    ffn = Branch(name="ffn", mixer=Gelu(ratio=ratio, approximate="none"), norm=None, after=NORM, dropout=dropout)
     return Block(branches=(attn, ffn), modulation=Unmodulated())
 
 

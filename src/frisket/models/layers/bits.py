@@ -134,7 +134,10 @@ class _GroupLogits(nn.Module):
     def __init__(self, config: GroupLogits, width: int):
         super().__init__()
         self.groups = config.groups
-        self.hidden, self.norm = linear(width, width, law=Normal(0.02)), LayerNorm(eps=1e-12, affine="both").build(width)
+        self.hidden, self.norm = (
+            linear(width, width, law=Normal(0.02)),
+            LayerNorm(eps=1e-12, affine="both").build(width),
+        )
         self.linear = linear(width, config.groups * config.vocabulary, law=Normal(0.02), role="output")
 
     def forward(self, h: Float[Tensor, "b n d"], grid: Grid) -> Float[Tensor, "b *size m k"]:
