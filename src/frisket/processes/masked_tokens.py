@@ -12,7 +12,6 @@ Shapes: b batch, d numbers of a token, n tokens, m tokens of a level, r noised c
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -43,7 +42,7 @@ class Level:
     tokens: int = 64
     share: Density = field(default_factory=TruncatedNormal)
     inner: Gaussian = field(default_factory=Gaussian)
-    unit: Literal["token", "level"] = "token"
+    unit: str = "token"
     weight: float = 1.0
     name: str = ""
 

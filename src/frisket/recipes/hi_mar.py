@@ -4,7 +4,7 @@ A masked encoder-decoder makes a vector for every hidden token and a head denois
 (MAR, arXiv 2406.11838, the baseline arm and the recipe's VARIANT). Hi-MAR generates a small image first; what the
 network thought of its tokens then guides the large one, whose head denoises all places at once, in few moves. `small`
 learns the digits, 4 x 4 before 8 x 8, a pixel a token; both levels' heads predict the noise with a fixed variance and
-take 25 steps. `paper` has the published sizes. Facts from LTH14/mar and HiDream-ai/himar (models/, diffusion/,
+take 16 steps. `paper` has the published sizes. Facts from LTH14/mar and HiDream-ai/himar (models/, diffusion/,
 main_himar.py). The code differs from the card in one thing: after each move of the second phase all hidden tokens are
 written and most hidden again, which is the same as writing those that stay. Not here: the dropout inside attention.
 """
@@ -50,9 +50,10 @@ PAPER = Paper(
 
 SIZES = {
     "tiny": (16, 1, 16, 4, 4),
-    "small": (64, 2, 32, 1500, 25),
+    "small": (48, 2, 16, 800, 16),
 }  # width, blocks of a half, batch, steps, head's steps
 INNER: Gaussian = replace(TOKEN, variance=FixedSmall())
+HEAD_WIDTH, COPIES = 32, 2
 TASK = Diffusion(times="shared")
 
 
@@ -76,13 +77,13 @@ def baseline(size: str = "small", *, grid_head: bool = False, moves: int = 16) -
     if size == "paper":
         return mar_paper()
     width, depth, batch, steps, head_steps = SIZES[size]
-    head: TokenHead = WholeGrid(width=width, depth=2) if grid_head else EachToken(width=width, depth=2)
+    head: TokenHead = WholeGrid(width=HEAD_WIDTH, depth=2) if grid_head else EachToken(width=HEAD_WIDTH, depth=2)
     level = Level(inner=INNER, unit="level" if grid_head else "token")
     return Experiment(
         name="mar",
         data=Digits(),
         codec=Pyramid(),
-        process=Process(levels=(level,)),
+        process=Process(levels=(level,), copies=COPIES),
         model=MaskedTokens(
             width=width,
             levels=(TokenLevel(head=head),),
@@ -92,7 +93,7 @@ def baseline(size: str = "small", *, grid_head: bool = False, moves: int = 16) -
         task=TASK,
         training=trainer(batch, steps),
         sampler=sampler((moves,), head_steps, 1.5),
-        n_samples=500 if size == "small" else 16,
+        n_samples=256 if size == "small" else 16,
     )
 
 
@@ -106,13 +107,13 @@ def two_levels(size: str = "small") -> Experiment:
         name="hi-mar",
         data=Digits(),
         codec=Pyramid(shrink=(2, 1)),
-        process=Process(levels=(coarse, fine)),
+        process=Process(levels=(coarse, fine), copies=COPIES),
         model=MaskedTokens(
             width=width,
             mask="place",
             levels=(
-                TokenLevel(axes=(4, 4), head=EachToken(width=width, depth=2)),
-                TokenLevel(axes=(8, 8), head=WholeGrid(width=width, depth=2)),
+                TokenLevel(axes=(4, 4), head=EachToken(width=HEAD_WIDTH, depth=2)),
+                TokenLevel(axes=(8, 8), head=WholeGrid(width=HEAD_WIDTH, depth=2)),
             ),
             encoder=repeat(PHASED, depth),
             decoder=repeat(PHASED, depth),
@@ -120,7 +121,7 @@ def two_levels(size: str = "small") -> Experiment:
         task=TASK,
         training=trainer(batch, steps),
         sampler=sampler((8, 4), head_steps, 1.5),
-        n_samples=500 if size == "small" else 16,
+        n_samples=256 if size == "small" else 16,
     )
 
 

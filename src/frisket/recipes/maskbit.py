@@ -47,7 +47,7 @@ PAPER = Paper(
 )  # fmt: skip
 
 PROCESS = Masked(schedule=Arccos(), density=Uniform(), weight=Everywhere(), smoothing=0.1)
-SIZES = {"tiny": (16, 1, 8, 4, 4), "small": (64, 4, 32, 1200, 1000)}  # width, blocks, batch, steps, tokenizer's steps
+SIZES = {"tiny": (16, 1, 8, 4, 4), "small": (64, 4, 32, 1000, 600)}  # width, blocks, batch, steps, tokenizer's steps
 
 
 def decoder(temperature: float = 7.8) -> Ordered:
@@ -72,14 +72,14 @@ def trainer(batch: int, steps: int) -> Trainer:
     )  # fmt: skip
 
 
-def tokenizer(size: str = "small") -> Experiment:
-    """The first phase: 8 x 8 digits to 4 x 4 cells of 8 bits."""
+def tokenizer(size: str = "small", splits: int = 2) -> Experiment:
+    """The first phase: 8 x 8 digits to 4 x 4 cells of 8 bits in `splits` groups."""
     batch, steps = SIZES[size][2], SIZES[size][4]
     seen = Classifier(seed=7) if size == "small" else Classifier(seed=7, steps=10, width=4)
     return Experiment(
         name="maskbit-tokenizer",
         data=Digits(),
-        codec=LFQ(bits=8, splits=2, width=16 if size == "small" else 8),
+        codec=LFQ(bits=8, splits=splits, width=16 if size == "small" else 8),
         task=BitCodec(perceptual=ByClassifier(data=Digits(), features=seen), start=0.25, settled=0.1),
         training=trainer(batch, steps),
         n_samples=8,
@@ -98,18 +98,20 @@ def experiment(size: str) -> Experiment:
         model=maskbit(width, depth, 4, bits=8, groups=2, side=4, classes=10, dropout=0.0),
         training=trainer(batch, steps),
         sampler=sampler(16, 1.0, 4.0),
-        n_samples=500 if size == "small" else 16,
-        study=STUDY,
+        n_samples=256 if size == "small" else 16,
+        study=study(size),
     )
 
 
-STUDY = Study(
+def study(size: str) -> Study:
+    width, depth, *_ = SIZES[size]
+    return Study(
     arms={
         "table": {"model.input": Groups()},
         "bits": {"model.input": Bits()},
         "bits, one group": {
-            "needs.codec.codec.splits": 1,
-            "model": maskbit(64, 4, 4, bits=8, groups=1, side=4, classes=10),
+            "needs": {"codec": tokenizer(size, splits=1)},
+            "model": maskbit(width, depth, 4, bits=8, groups=1, side=4, classes=10),
         },
     },
     measures=("frechet", "class_accuracy"),
@@ -137,8 +139,8 @@ def paper() -> Experiment:
         training=replace(training, optimiser=AdamW(lr=1e-4, weight_decay=1e-4), clip=1.0),
     )  # fmt: skip
     return Experiment(
-        name="maskbit", data=data, needs={"codec": first}, process=replace(PROCESS, vocabulary=128), model=maskbit(dropout=0.1),
-        training=training, sampler=sampler(), n_samples=50_000,
+        name="maskbit", data=data, needs={"codec": first}, process=replace(PROCESS, vocabulary=128),
+        model=maskbit(dropout=0.1), training=training, sampler=sampler(), n_samples=50_000,
     )  # fmt: skip
 
 
