@@ -78,8 +78,31 @@ def test_the_commands_of_readme_run_in_their_order(desk):
             continue
         assert frisket(*smaller(words[1:])) == 0, command
         ran.append(words[1])
-    assert {"run", "train", "sample", "edit", "shrink", "adapt", "evaluate", "compare", "verify", "papers", "import", "new"} <= set(ran)
-    made = ("runs/dit-digits/report.html", "x.png", "fast.png", "b.png", "small/model", "mine/adapter-default", "results/dit.json", "out/config.json", "mine.py")
+    assert {
+        "run",
+        "train",
+        "sample",
+        "edit",
+        "shrink",
+        "adapt",
+        "evaluate",
+        "compare",
+        "verify",
+        "papers",
+        "import",
+        "new",
+    } <= set(ran)
+    made = (
+        "runs/dit-digits/report.html",
+        "x.png",
+        "fast.png",
+        "b.png",
+        "small/model",
+        "mine/adapter-default",
+        "results/dit.json",
+        "out/config.json",
+        "mine.py",
+    )
     assert all((desk / name).exists() for name in made)
 
 

@@ -18,6 +18,7 @@ from frisket.models.layers.attention import Attention, Cross
 from frisket.models.layers.base import BranchCall, Side, Sizes
 from frisket.models.layers.ffn import Gelu
 from frisket.models.layers.modulation import Unmodulated
+from frisket.models.layers.norms import LayerNorm
 from frisket.models.tokens import Tokens
 
 GRID = Grid.of((5,))
@@ -147,3 +148,16 @@ def test_blocks_of_one_kind_compile_to_one_program():
     result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == ["1", "equal"]
+
+
+def test_a_norm_behind_a_branch_is_of_the_sum():
+    norm = LayerNorm(eps=1e-12, affine="both")
+    plain = Branch(name="ffn", mixer=Gelu(), norm=None)
+    before, after = (
+        build_real(lambda c=c: Block(branches=(c,), modulation=Unmodulated()).build(SIZES))
+        for c in (plain, replace(plain, after=norm))
+    )
+    side, at = Side(grid=GRID, state=5, raw=TOKENS.h), Dispatch(object())
+    summed = before("block[0]", side, at, None, TOKENS).h
+    out = after("block[0]", side, at, None, TOKENS).h
+    torch.testing.assert_close(out, torch.nn.functional.layer_norm(summed, (8,), eps=1e-12))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from frisket.core import FrisketError, from_config, lookup, names, to_config
 from frisket.processes.schedules import (
+    Arccos,
     Cosine,
     CosineVisible,
     Exponential,
@@ -92,3 +93,11 @@ def test_bad_values_are_named():
         Polynomial(power=0.0)
     with pytest.raises(FrisketError, match="sigma_min"):
         Geometric(sigma_min=2.0, sigma_max=1.0)
+
+
+def test_arccos_is_maskbits_share():
+    r = torch.rand(20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(Arccos().hidden(1 - r), torch.acos(r) / (torch.pi / 2))
+    t, h = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64), 1e-6
+    slope = (Arccos().hidden(t + h) - Arccos().hidden(t - h)) / (2 * h)
+    assert torch.allclose(Arccos().rate(t), slope, rtol=1e-5)

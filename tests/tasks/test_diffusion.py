@@ -303,3 +303,13 @@ def test_the_models_plan_says_who_passes_and_the_task_may_say_otherwise():
     task_of(Spanned(None)).loss(rows(), at())
     with pytest.raises(FrisketError, match="did you mean 'route'"):
         task_of(model, Diffusion(choose={"rout": All()}))
+
+
+def test_shared_times_are_one_for_the_batch_and_another_at_each_step():
+    pipeline = Pipeline(Recorder(), Gaussian(), Pixels(), Sampler(), INFO)
+    made = Diffusion(times="shared").build(pipeline)
+    drawn = [made.uniform(Step(seed=0, sample=torch.arange(4), index=i)) for i in range(3)]
+    assert all(len(set(row.tolist())) == 1 for row in drawn)
+    assert len({float(row[0]) for row in drawn}) == 3
+    other = made.uniform(Step(seed=0, sample=torch.arange(40, 44), index=1))
+    assert float(other[0]) == float(drawn[1][0]), "the same for every part of the batch"

@@ -23,7 +23,12 @@ def made(config, stir=True):
 def inputs():
     g = torch.Generator().manual_seed(0)
     time = torch.rand(3, 1, generator=g).expand(3, 6) * 1000
-    return torch.randn(3, 6, 2, generator=g), time, torch.randn(3, 6, 5, generator=g), torch.ones(3, 6, dtype=torch.bool)
+    return (
+        torch.randn(3, 6, 2, generator=g),
+        time,
+        torch.randn(3, 6, 5, generator=g),
+        torch.ones(3, 6, dtype=torch.bool),
+    )
 
 
 @pytest.mark.parametrize("config", HEADS)

@@ -1,7 +1,6 @@
 """Decoding continuous tokens: how many a move reveals, who is asked, guidance, and what stays as it was."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +15,6 @@ from frisket.core.step import Step
 from frisket.interop.mar import PHASED
 from frisket.models.backbones.masked_tokens import MaskedTokens, TokenLevel
 from frisket.models.layers.token_heads import EachToken, WholeGrid
-from frisket.processes.gaussian import Gaussian
 from frisket.processes.known import Known
 from frisket.processes.masked import Masked
 from frisket.processes.masked_tokens import Level
