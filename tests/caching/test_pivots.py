@@ -32,7 +32,8 @@ def test_a_tokens_vector_is_that_of_the_call_before_it_was_seen():
         raise AssertionError("the coarse phase has nothing left to say")
 
     vectors, read = handle(never, (None, torch.ones_like(some)), step)
-    assert torch.equal(vectors[..., 0], torch.where(some, 1.0, 2.0)) and bool(read.all())
+    assert torch.equal(vectors[..., 0], torch.where(some, 1.0, 2.0))
+    assert bool(read.all())
     assert (kept.computed, kept.kept) == (2, 1)
 
 

@@ -6,8 +6,11 @@ import json
 
 import pytest
 
-from frisket.cli.compare_verb import arm
+from frisket.cli.compare_verb import Compare, arm, crossed, crossings
 from frisket.core import FrisketError
+from frisket.data.digits import Digits
+from frisket.data.scenes.source import Scenes
+from frisket.models.plans.routing import Routing
 from run_folders import frisket, refused
 
 SMALL = "model.width=16,training.batch=4,n_samples=8"
@@ -43,10 +46,62 @@ def test_two_arms_are_compared_and_kept(tmp_path, capsys, arms_here):
     assert json.loads((tmp_path / "report.json").read_text())["results"] == first["results"]
 
 
+def test_a_plus_puts_the_method_of_another_recipe_on_top():
+    made = arm("dit,model.depth=4+tread+repa,task.objectives.0.weight=1e+0", "tiny", Digits())
+    assert made.model.plan == Routing(low=1, high=-1)
+    assert made.task.objectives[0].weight == 1.0
+    assert made.needs["encoder"].data == Digits()
+    scenes = arm("dit+repa", "tiny", Scenes())
+    assert scenes.data == scenes.needs["encoder"].data == Scenes()
+
+
+def test_crossing_makes_every_arm_once_and_every_pair():
+    names, kinds = crossed(Compare(arms=["dit"], cross=["tread,sprint", "repa,sra"]))
+    assert names == [
+        "dit", "dit+tread", "dit+sprint", "dit+repa", "dit+sra", "dit+tread+repa", "dit+tread+sra", "dit+sprint+repa",
+        "dit+sprint+sra",
+    ]  # fmt: skip
+    found = {name: {"loss": [1.0 + i, 2.0, 3.0]} for i, name in enumerate(names)}
+    (one,) = crossings("dit", found, kinds, ["loss"])
+    assert [(p.first, p.second) for p in one.pairs] == [
+        ("tread", "repa"), ("tread", "sra"), ("sprint", "repa"), ("sprint", "sra"),
+    ]  # fmt: skip
+    assert one.alone["sra"].each == (4.0, 0.0, 0.0)
+    for name in names:  # each can be built and fitted
+        assert arm(name, "small").fit().name == "dit"
+
+
+def test_methods_of_two_kinds_are_crossed(tmp_path, capsys, arms_here):
+    words = ["compare", f"dit,{SMALL},model.depth=3", "--cross", "tread", "repa", "--size", "tiny", "--steps", 2,
+             "--procs", 1, "--out", tmp_path]  # fmt: skip
+    assert frisket(*words) == 0
+    said = capsys.readouterr().out
+    assert "methods alone and together" in said
+    results = json.loads((tmp_path / "report.json").read_text())["results"]
+    (found,) = results["crossing"]
+    assert (found["measure"], found["better"]) == ("loss", "less")
+    assert list(found["alone"]) == ["tread", "repa"]
+    means = {row["arm"]: row["each"] for row in results["comparison"]["rows"]}
+    assert len(means) == 4
+    base = f"dit,{SMALL},model.depth=3"
+    pair = found["pairs"][0]
+    for i in range(3):
+        alone = means[f"{base}+tread"][i] + means[f"{base}+repa"][i] - means[base][i]
+        assert pair["beyond"]["each"][i] == pytest.approx(means[f"{base}+tread+repa"][i] - alone)
+    titles = [s["title"] for s in json.loads((tmp_path / "report.json").read_text())["sections"]]
+    assert "Alone and together" in titles
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["dit"], "two or more different arms"),
+        (["dit", "pit", "--cross", "tread", "repa"], "one, the system that --cross puts methods on"),
+        (["dit", "--cross", "tread"], "two lists of different recipes"),
+        (["dit", "--cross", "tread", "tread"], "two lists of different recipes"),
+        (["dit", "--cross", "tread", "pit"], "recipe pit defines no added"),
+        (["dit", "--cross", "tread", "repa", "--measure", "panoptic"], "unknown measure"),
+        (["dit", "dit+tread+sprint"], "plans do not nest"),
         (["dit", "dit"], "two or more different arms"),
         (["dit", "pit", "--seeds", 2], "at least 3"),
         (["dit", "mdlm"], "give both --data"),

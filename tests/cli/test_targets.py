@@ -13,6 +13,7 @@ from PIL import Image
 from frisket.cli.targets import data_of, label_of, load_experiment, load_on, read_exact, read_mask, said
 from frisket.core import FrisketError
 from frisket.data.digits import Digits
+from frisket.data.imagefolder import ImageFolder
 
 
 def save(path, values, mode=None):
@@ -23,11 +24,13 @@ def save(path, values, mode=None):
 def test_a_run_knows_its_experiment_and_its_data(dit_run):
     experiment = load_experiment(str(dit_run))
     assert experiment.model.width == 16
-    assert data_of(str(dit_run), None) == Digits()
+    info = load_on(str(dit_run)).info
+    assert data_of(str(dit_run), None, info) == Digits()
     assert load_experiment(str(dit_run / "model")) is None
-    assert data_of(str(dit_run / "model"), "digits") == Digits()
+    assert data_of(str(dit_run / "model"), "digits", info) == Digits()
     with pytest.raises(FrisketError, match="give --data"):
-        data_of(str(dit_run / "model"), None)
+        data_of(str(dit_run / "model"), None, info)
+    assert data_of("", "imagefolder:mine", info) == ImageFolder(target="mine", size=8, channels=1)
 
 
 def test_a_run_and_its_model_are_one_pipeline(dit_run):

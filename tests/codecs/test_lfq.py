@@ -29,7 +29,8 @@ def test_splitting_and_combining_are_inverse(width, splits, seed):
     bits = width * splits
     whole = torch.randint(0, 2**bits, (3, 4), generator=torch.Generator().manual_seed(seed))
     groups = split_ids(whole, bits, splits)
-    assert groups.shape == (3, 4, splits) and int(groups.max()) < 2**width
+    assert groups.shape == (3, 4, splits)
+    assert int(groups.max()) < 2**width
     assert torch.equal(combine_ids(groups, bits), whole)
 
 
@@ -37,7 +38,8 @@ def test_ids_and_signs_are_inverse_and_a_state_decodes_to_an_image():
     codec, x = SMALL.build(), torch.rand(2, 1, 8, 8)
     ids = codec.encode(x)
     spec = codec.spec(INFO)
-    assert ids.shape == (2, *spec.shape) == (2, 4, 4, 2) and spec.vocabulary == 8
+    assert ids.shape == (2, *spec.shape) == (2, 4, 4, 2)
+    assert spec.vocabulary == 8
     assert torch.equal(codec.ids(codec.signs(ids)), ids)
     assert torch.equal(codec.signs(ids), quantise(codec.features(x)))
     assert codec.decode(ids).shape == x.shape
@@ -49,7 +51,8 @@ def test_the_gradient_passes_the_sign_unchanged_and_signs_are_their_own_signs():
     (quantise(z) * weight).sum().backward()
     assert torch.equal(z.grad, weight)
     signs = quantise(z.detach())
-    assert torch.equal(quantise(signs), signs) and bool((signs.abs() == 1).all())
+    assert torch.equal(quantise(signs), signs)
+    assert bool((signs.abs() == 1).all())
     assert bool((quantise(torch.zeros(1, 1, 1, 1)) == -1).all())
 
 

@@ -63,6 +63,13 @@ def test_a_branch_without_units_is_its_output_bias(name):
     assert "block[1].attn" in model.sites()
 
 
+def test_a_branch_without_units_can_be_counted():
+    model = built()
+    before = count_macs(model, (1, 8, 8))
+    apply_edits(model, [cuts_of({HEADS: range(4)}, model)])
+    assert 0 < count_macs(model, (1, 8, 8)) < before
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.sets(st.integers(0, 3), max_size=3), st.sets(st.integers(0, 31), max_size=20))
 def test_parameters_and_products_fall_by_the_exact_formula(heads, hidden):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from frisket.core import FrisketError, from_config, to_config
-from frisket.evaluation.compare import compare, less, more, number, same
+from frisket.evaluation.compare import Expectation, compare, less, more, number, same
 
 MEASURES = {
     "dense": {"loss": [0.50, 0.60, 0.55], "score": [3.0, 3.1, 2.9]},
@@ -71,3 +71,9 @@ def test_refuses(measures, baseline, expected, match):
 )
 def test_numbers(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(("relation", "margin"), [("more", -0.1), ("same", 0.0)])
+def test_an_expectation_that_cannot_be_judged_is_refused_when_it_is_written(relation, margin):
+    with pytest.raises(FrisketError, match="margin"):
+        Expectation(measure="loss", arm="a", other="b", relation=relation, margin=margin)

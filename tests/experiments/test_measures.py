@@ -13,6 +13,7 @@ from frisket.data.digits import Digits
 from frisket.data.imagefolder import ImageFolder
 from frisket.data.text import Text
 from frisket.experiments.measures import (
+    better_of,
     check_measurable,
     check_measures,
     first_items,
@@ -25,6 +26,14 @@ from frisket.experiments.measures import (
 from frisket.experiments.recipes import load_recipe
 from frisket.experiments.system import load
 from run_folders import pictures
+
+
+def test_measures_say_which_way_is_better():
+    assert [better_of(name) for name in ("loss", "bits", "frechet", "class_accuracy", "probe")] == [
+        "less", "less", "less", "more", "more",
+    ]  # fmt: skip
+    with pytest.raises(FrisketError, match="does not say which way"):
+        better_of("endpoint_forwards")
 
 
 def test_names_are_checked():

@@ -56,7 +56,9 @@ def test_the_loss_is_the_official_one():
     hidden = held["mask"].bool().repeat_interleave(r, 0)
     terms = TOKEN.loss(Output(pred.transpose(1, 2)), inner, hidden)
     torch.testing.assert_close(sum(terms.values()).mean().float(), held["loss"], rtol=1e-4, atol=1e-4)
-    assert isinstance(inner, Corrupted) and process.levels[0].inner == TOKEN and d == 4
+    assert isinstance(inner, Corrupted)
+    assert process.levels[0].inner == TOKEN
+    assert d == 4
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from jaxtyping import TypeCheckError
 
 from frisket.core import FrisketError
 from frisket.core.condition import Condition
-from frisket.models.doors import Door, Doors
+from frisket.models.doors import Door, Doors, counted
 from frisket.models.init import build_real
 from frisket.models.layers.embedders import ClassIds, Image, Number, TextIds
 
@@ -77,3 +77,16 @@ def test_an_embedder_must_fit_its_way():
         Door(way="side")
     with pytest.raises(FrisketError, match="different names"):
         Doors((DOORS[0], DOORS[0]), 6, 8)
+
+
+def test_doors_are_told_how_many_classes_there_are():
+    doors = (Door(name="label"), Door(name="words", way="context", embedder=TextIds()))
+    found = counted(doors, {"label": 7, "style": 3})
+    assert [(d.name, getattr(d.embedder, "classes", None)) for d in found] == [
+        ("label", 7),
+        ("words", None),
+        ("style", 3),
+    ]
+    assert [d.name for d in counted(doors, {})] == ["words"]  # nobody counts the labels
+    with pytest.raises(FrisketError, match="embeds something else"):
+        counted(doors, {"words": 2})

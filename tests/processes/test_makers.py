@@ -1,3 +1,4 @@
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frisket.core import FrisketError, Step, from_config, lookup, names, override, register, to_config
-from frisket.processes.makers import Blocks, Box, Frames, Instance, Maker, Prefix, Random
+from frisket.processes.makers import Blocks, Box, Frames, Instance, Maker, OneOf, Prefix, Random
 from frisket.processes.shapes import Blobs, Strokes
 
 STEP = Step(seed=2, sample=torch.arange(6))
@@ -91,13 +92,15 @@ def test_combinations_and_independent_draws():
 
 @pytest.mark.parametrize("name", names("known"))
 def test_round_trip_reproducible_and_per_sample(name):
-    maker = lookup(name)(parts=(Box(), ~Prefix())) if name in ("known/union", "known/both") else lookup(name)()
+    several = name in ("known/union", "known/both", "known/one-of")
+    maker = lookup(name)(parts=(Box(), ~Prefix())) if several else lookup(name)()
     assert from_config(to_config(maker)) == maker
-    ids = torch.arange(6 * 64).reshape(6, 8, 8) % 3
-    where = maker.where((8, 8), STEP, ids)
+    grid = (8, 4, 4) if name == "known/through" else (8, 8)
+    ids = torch.arange(6 * math.prod(grid)).reshape(6, *grid) % 3
+    where = maker.where(grid, STEP, ids)
     assert where.dtype == torch.bool
-    assert where.shape == (6, 8, 8)
-    assert torch.equal(maker.where((8, 8), STEP.rows(torch.tensor([4])), ids[4:5])[0], where[4])
+    assert where.shape == (6, *grid)
+    assert torch.equal(maker.where(grid, STEP.rows(torch.tensor([4])), ids[4:5])[0], where[4])
 
 
 def test_known_of_a_state():
@@ -126,3 +129,21 @@ def test_bad_values_are_named():
         lookup("known/union")()
     with pytest.raises(FrisketError, match="first, last"):
         Frames(first=-1)
+
+
+def test_one_of_gives_each_sample_one_part_by_its_weight():
+    parts = (Frames(first=1), Frames(first=2), Frames(first=3))
+    step = Step(seed=0, sample=torch.arange(4000))
+    maker = OneOf(parts=parts, weights=(1.0, 0.0, 3.0))
+    frames = maker.where((4, 1), step).sum((1, 2))
+    assert set(frames.tolist()) == {1, 3}
+    assert float((frames == 3).float().mean()) == pytest.approx(0.75, abs=0.03)
+    assert torch.equal(frames, maker.chosen(step) + 1)
+    equal = OneOf(parts=parts).where((4, 1), step).sum((1, 2)).bincount(minlength=4)[1:] / 4000
+    assert equal.tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+@pytest.mark.parametrize("bad", [{"parts": ()}, {"weights": (1.0,)}, {"weights": (0.0, 0.0)}, {"weights": (-1.0, 2.0)}])
+def test_one_of_needs_parts_and_weights_that_fit(bad):
+    with pytest.raises(FrisketError, match="parts|weights"):
+        OneOf(**{"parts": (Box(), Prefix()), **bad})

@@ -11,12 +11,12 @@ from frisket.processes.gaussian import Gaussian
 from frisket.processes.levels import VE
 from frisket.processes.masked import Masked
 from frisket.processes.paths import Flow, VPLinear
-from frisket.sampling.grids import Cosine, Power, Repaint, Respaced, Rho, Rounds, Shifted, Uniform
+from frisket.sampling.grids import Cosine, Last, Power, Repaint, Respaced, Rho, Rounds, Shifted, Uniform
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
-@pytest.mark.parametrize("grid", [Uniform(), Shifted(), Power(), Cosine(), Rho(), Respaced()])
+@pytest.mark.parametrize("grid", [Uniform(), Shifted(), Power(), Cosine(), Rho(), Respaced(), Last(last=0.001)])
 @given(n=st.integers(2, 200))
 def test_grids_fall_from_one_to_zero(grid, n):
     times = grid.times(n, Gaussian())
@@ -97,3 +97,11 @@ def test_repaint_goes_down_resamples_times_as_often(jump, resamples, n):
 def test_ranges(make):
     with pytest.raises(FrisketError):
         make()
+
+
+def test_a_last_move_of_its_own_length():
+    times = Last(last=0.04).times(250, Gaussian())
+    torch.testing.assert_close(times[:-1], torch.linspace(1.0, 0.04, 250, dtype=torch.float64))
+    assert Last().times(1, Gaussian()).tolist() == [1.0, 0.0]
+    with pytest.raises(FrisketError, match=r"grid\.last"):
+        Last(last=1.0)

@@ -66,7 +66,8 @@ def test_the_terms_by_hand():
 def test_the_discriminator_starts_late_and_the_entropy_weighs_more_at_first():
     made = task(start=0.2, settled=0.1)
     first, later, last = (made(batch(), at(i)) for i in (0, 5, 20))
-    assert "tell" not in first and "tell" in last
+    assert "tell" not in first
+    assert "tell" in last
     torch.testing.assert_close(first["entropy"], 2 * last["entropy"])
     torch.testing.assert_close(later["entropy"], 1.5 * last["entropy"])
 
@@ -87,7 +88,8 @@ def test_the_perceptual_term_moves_the_codec_and_not_the_classifier(tmp_path, mo
     made = task(perceptual=ByClassifier(data=Digits(), features=Classifier(steps=1, width=2)), adversarial=0.0)
     before = {n: p.clone() for n, p in made.judge.named_parameters()}
     made(batch(), at())["perceive"].backward()
-    assert moved(made.codec) and not any(p.requires_grad for p in made.judge.parameters())
+    assert moved(made.codec)
+    assert not any(p.requires_grad for p in made.judge.parameters())
     assert all(torch.equal(p, before[n]) for n, p in made.judge.named_parameters())
     assert set(made.trains()) == {"codec", "discriminator"}
 

@@ -1,3 +1,4 @@
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +24,8 @@ from frisket.processes.masked import Masked
 from frisket.sampling.pipeline import Pipeline
 from frisket.sampling.sampler import Sampler
 from frisket.tasks.diffusion import Diffusion
+from frisket.tasks.passes import FullAndMasked
+from frisket.training.checkpoint import weights
 from frisket.training.trainer import Trainer, Watching
 
 INFO = Info(kind="image", shape=(1, 4, 4), classes=("a", "b", "c"))
@@ -208,7 +211,7 @@ class ShrinkConfig:
     def __init__(self, name="shrink"):
         self.name = name
 
-    def build(self, model):
+    def build(self, pipeline, needs):
         return Shrink(self.name)
 
 
@@ -248,7 +251,7 @@ def test_sites_that_objectives_ask_for_are_tapped_and_left_as_they_were():
     class Watch:
         sites = ("block[1]",)
 
-        def build(self, model):
+        def build(self, pipeline, needs):
             return self
 
         def loss(self, seen):
@@ -262,6 +265,61 @@ def test_sites_that_objectives_ask_for_are_tapped_and_left_as_they_were():
     assert watched["watch"] > 0
     assert torch.equal(plain["denoise"], watched["denoise"])
     assert "_site_handlers" not in task.model.__dict__
+
+
+def test_every_pass_of_a_step_is_computed():
+    """MDT's second pass sees the same times, other noise, and only some of the tokens."""
+    plan = Routing(low=1, high=-1)
+    model = Spanned(plan)
+    terms = task_of(model, Diffusion(passes=FullAndMasked())).loss(rows(), at())
+    assert set(terms) == {"denoise", "masked denoise"}
+    assert model.kept[0] is None
+    assert model.kept[1]["route"].shape == (6, 2)
+    (x_full, t_full, _), (x_masked, t_masked, _) = model.given
+    assert torch.equal(t_full, t_masked)
+    assert not torch.isclose(x_full, x_masked).any()
+    once = Spanned(plan)
+    assert set(task_of(once).loss(rows(), at())) == {"denoise"}
+    assert len(once.given) == 1
+
+
+class Named(nn.Module):
+    """An objective with a frozen part, a teacher, and a stated cost."""
+
+    sites, fixed = (), ("teacher", "held")
+
+    def __init__(self, model):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.teacher, self.held = copy.deepcopy(model).requires_grad_(False), nn.Linear(2, 2).requires_grad_(False)
+
+    def loss(self, seen):
+        return {"named": (self.scale * seen.x0).square().flatten(1).mean(1)}
+
+
+class NamedConfig:
+    def build(self, pipeline, needs):
+        self.needs = needs
+        return Named(pipeline.model)
+
+    def step_macs(self, experiment, forward):
+        return 7.0
+
+
+def test_an_objective_is_given_what_the_experiment_needs_and_says_what_follows_and_is_fixed():
+    config = NamedConfig()
+    _, plain = backbone()
+    task = Diffusion(objectives=(config,)).build(plain.pipeline, {"encoder": plain.pipeline})
+    assert set(config.needs) == {"encoder"}
+    assert task.fixed == ("codec", "readers", "projectors.0.teacher", "projectors.0.held")
+    assert task.followers() == {"model": (task.projectors[0].teacher,)}
+    assert plain.followers() == {}
+    saved = weights(task)
+    assert "weights/projectors.0.scale" in saved
+    assert not any("teacher" in name or "held" in name for name in saved)
+    cost = SimpleNamespace(model=None)
+    assert Diffusion(objectives=(config,)).step_macs(cost, 10) == 30 + 7
+    assert Diffusion(objectives=(config,), passes=FullAndMasked()).step_macs(cost, 10) == 60 + 14
 
 
 def test_the_config_is_a_value_and_refuses_bad_numbers():

@@ -25,12 +25,14 @@ BRANCH = re.compile(r"(?:.*\.)?block\[\d+\]\.(\w+)")
 
 
 def branch_sites(model: Any, names: Sequence[str] = ()) -> list[str]:
-    """The branch sites of a model, in order: those called `names`, or all; "model" names the whole network. Raises
-    `FrisketError` where there is none, and on a name that no block has a branch of."""
+    """The branch sites of a model, in order: those called `names`, or all. A further site of the model may be named
+    alone: "model", the whole network, or "encoder". Raises `FrisketError` where there is none, and on a name that no
+    block has a branch of."""
     found = {site: m[1] for site in model.sites() if (m := BRANCH.fullmatch(site))}
-    if "model" in names:
-        check(tuple(names) == ("model",), "cache.sites", names, "branches, or the model alone")
-        return ["model"]
+    wide = [name for name in names if name in model.sites() and name not in found]
+    if wide:
+        check(len(names) == 1, "cache.sites", names, f"branches, or the {wide[0]} alone")
+        return wide
     if not found:
         raise FrisketError(f"{type(model).__name__} has no branch sites (block[i].NAME) to cache")
     for name in names:
@@ -42,7 +44,7 @@ def branch_sites(model: Any, names: Sequence[str] = ()) -> list[str]:
 def mount_branches(
     model: Any, names: Sequence[str], policy: Callable[[], Policy], forecast: Forecast | None = None
 ) -> Mounted:
-    """Handlers that answer the branches `names` (() for all, or the whole model) as a policy says.
+    """Handlers that answer the branches `names` (() for all, or one wider site alone) as a policy says.
 
     policy: makes the one of a line. forecast: what "forecast" does; without one nothing is looked back at but the
     latest result.

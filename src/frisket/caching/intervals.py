@@ -26,8 +26,8 @@ CITE_FORA = "Selvaraju et al. FORA: Fast-Forward Caching in Diffusion Transforme
 class Interval(Cache):
     """every: N; 1 is the dense run bit for bit. forecast: what stands in at the steps between (None: the stored output
     as it is). first: how many steps at the start are full. sites: the branches that are cached, by name; () for all;
-    ("model",) for the network's whole output, whose reuse is a longer step of the solver and whose forecast is a
-    multistep method."""
+    ("encoder",) for what a condition encoder gives; ("model",) for the network's whole output, whose reuse is a longer
+    step of the solver and whose forecast is a multistep method."""
 
     every: int = 3
     forecast: Forecast | None = None

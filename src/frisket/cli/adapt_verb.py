@@ -35,11 +35,13 @@ class Adapt:
 
 def main(argv: list[str]) -> int:
     from frisket.experiments.adaptation import adapt
+    from frisket.experiments.system import load
 
     options, pairs = read(argv)
     adaptation = apply(adaptation_of(options.method), pairs, option_names(Adapt))
     folder = Path(options.out)
-    adapt(options.checkpoint, adaptation, data_of(options.checkpoint, options.data), folder, seed=options.seed)
+    data = data_of(options.checkpoint, options.data, load(options.checkpoint).info)
+    adapt(options.checkpoint, adaptation, data, folder, seed=options.seed)
     alone = ", ".join(str(p) for p in sorted(folder.glob("adapter-*"))) or "none"
     print(f"model: {folder / 'model'}\nadapters alone: {alone}\nsample it: frisket sample {folder}")
     return 0

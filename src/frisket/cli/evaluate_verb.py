@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
 
     options, _ = parse(Evaluate, argv, "evaluate", ABOUT)
     pipeline = load_on(options.checkpoint, "cpu")
-    data = data_of(options.checkpoint, options.data)
+    data = data_of(options.checkpoint, options.data, pipeline.info)
     loss = held_out(pipeline, data, options.n, options.seed)
     results: dict = {"held_out_loss": loss.as_dict()}
     rows = [("held-out loss", loss.mean.value, loss.mean.low, loss.mean.high, None)]

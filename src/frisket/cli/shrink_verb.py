@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
         method=options.method, keep=options.keep, search=options.search, recovery=options.recovery,
         batch=options.batch, lr=learning_rate(options), through=options.through, items=options.n, seed=options.seed,
     )  # fmt: skip
-    data = data_of(options.checkpoint, options.data)
+    data = data_of(options.checkpoint, options.data, load(options.checkpoint).info)
     folder = Path(options.out or Path("runs") / f"shrunk-{Path(options.checkpoint).name}")
     _, variants = shrink(lambda: load(options.checkpoint), data, plan, folder)
     report(folder, plan, variants, f"frisket shrink {shlex.join(argv)}")

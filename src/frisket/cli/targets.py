@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from frisket.core.errors import FrisketError, check
 from frisket.core.files import read_json
-from frisket.data.base import Data, parse_data
+from frisket.data.base import Data, Info, parse_data
 from frisket.data.images import MODES
 
 if TYPE_CHECKING:
@@ -53,14 +54,25 @@ def load_experiment(target: str) -> Experiment | None:
     return from_config(config)
 
 
-def data_of(target: str, named: str | None) -> Data:
-    """The data set named on the command line, else the one the run learnt from. Raises if there is neither."""
+def data_of(target: str, named: str | None, info: Info) -> Data:
+    """The data set named on the command line, else the one the run learnt from. Pictures of a user are read in the size
+    and the channels that the model makes (`info`). Raises if there is neither."""
     if named:
-        return parse_data(named)
+        return pictures_like(parse_data(named), info)
     experiment = load_experiment(target)
     if experiment is None:
         raise FrisketError(f"{target} does not say which data it learnt from; give --data")
     return experiment.data
+
+
+def pictures_like(data: Data, info: Info) -> Data:
+    """A copy of a set whose pictures can be read in any size and number of channels, with those of `info`; any other
+    set as it is."""
+    held = getattr(data, "__dataclass_fields__", {})
+    if info.kind != "image" or not {"target", "size", "channels"} <= set(held):
+        return data
+    channels, height, width = info.shape
+    return replace(data, size=height, channels=channels) if height == width else data  # type: ignore[type-var]
 
 
 def read_exact(path: str, channels: int, size: tuple[int, int]) -> Tensor:

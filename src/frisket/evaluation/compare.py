@@ -29,6 +29,10 @@ class Expectation:
     relation: Relation
     margin: float = 0.0
 
+    def __post_init__(self):
+        wanted = "positive" if self.relation == "same" else "at least 0"
+        check(self.margin >= 0 and (self.margin > 0 or self.relation != "same"), "margin", self.margin, wanted)
+
     def words(self) -> str:
         sign = {"less": "<", "more": ">", "same": "=="}[self.relation]
         return f"{self.measure}: {self.arm} {sign} {self.other}" + (f" by {self.margin:g}" if self.margin else "")

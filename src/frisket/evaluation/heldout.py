@@ -23,6 +23,7 @@ from frisket.core.step import Step, use_step
 from frisket.data.base import Batch, Source
 from frisket.evaluation.intervals import Interval, bootstrap_mean
 from frisket.processes.base import Process
+from frisket.processes.makers import Maker
 from frisket.sampling.encoded import encoded
 
 
@@ -47,13 +48,14 @@ class HeldoutLoss:
 def heldout_loss(
     model: Any, process: Process, codec: Codec, source: Source, *, n: int = 256, times: int | Sequence[float] = 16,
     seed: int = 0, conditions: Sequence[str] | None = None, batch: int = 64, resamples: int = 200, device: str = "cpu",
+    known: Maker | None = None,
 ) -> HeldoutLoss:  # fmt: skip
     """The loss of `model` on the first `n` items of `source`.
 
     times: how many midpoints of equal parts of [0, 1], or the times themselves. conditions: names of batch entries that
-    the model is given; None for all that it reads. An entry `valid` of the batch limits the loss. The model's mode is
-    restored; independent of `batch`. Raises `FrisketError` on times outside (0, 1], or on more items than the source
-    has.
+    the model is given; None for all that it reads. known: what is given and clean, of an item the same at all times. An
+    entry `valid` of the batch limits the loss. The model's mode is restored; independent of `batch`. Raises
+    `FrisketError` on times outside (0, 1], or on more items than the source has.
     """
     grid = midpoints(times) if isinstance(times, int) else tuple(float(t) for t in times)
     check(len(grid) > 0 and all(0 < t <= 1 for t in grid), "times", grid, "one or more numbers in (0, 1]")
@@ -65,7 +67,7 @@ def heldout_loss(
         rows = []
         for i in range(0, n, batch):
             ids = torch.arange(i, min(i + batch, n))
-            rows.append(_losses(model, process, codec, source.batch(ids), ids, grid, seed, conditions, device))
+            rows.append(_losses(model, process, codec, source.batch(ids), ids, grid, seed, conditions, device, known))
     finally:
         model.train(was_training)
     each = np.concatenate(rows)
@@ -84,18 +86,22 @@ def midpoints(k: int) -> tuple[float, ...]:
 @torch.no_grad()
 def _losses(
     model: Any, process: Process, codec: Codec, batch: Batch, ids: Tensor, grid: tuple[float, ...], seed: int,
-    conditions: Sequence[str], device: str,
+    conditions: Sequence[str], device: str, maker: Maker | None,
 ) -> Float[np.ndarray, "b k"]:  # fmt: skip
     x0 = codec.encode(_moved(batch["x"], device))
     valid = batch["valid"].to(device) if "valid" in batch else None
     optional = getattr(getattr(model, "doors", None), "optional", ())
     given = [name for name in conditions if name in batch or name not in optional]
     cond = encoded(condition(batch, given, device), model, codec)
+    known = None
+    if maker is not None:
+        at = Step(seed=seed, sample=ids.to(device), run="heldout")
+        known = maker.known(x0, at, x0.is_floating_point(), batch.get("instances"))
     columns = []
     for index, time in enumerate(grid):
         step = Step(seed=seed, sample=ids.to(device), index=index, total=len(grid), run="heldout")
         t = torch.full((len(ids),), time, device=device)
-        corrupted = process.corrupt(x0, t, process.noise(tuple(x0.shape[1:]), step).to(device))
+        corrupted = process.corrupt(x0, t, process.noise(tuple(x0.shape[1:]), step).to(device), known)
         with use_step(step):
             output = model(corrupted.x_t, process.model_time(corrupted.local), cond)
         terms = process.loss(output, corrupted, valid)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from frisket.core.errors import check
 from frisket.evaluation.compare import Comparison, number
+from frisket.evaluation.crossing import COLUMNS, Crossing
 from frisket.evaluation.heldout import HeldoutLoss
 from frisket.evaluation.plots import (
     Figure,
@@ -117,6 +118,17 @@ def comparison_section(comparison: Comparison, *, title: str = "Comparison", tex
     note = f"{len(comparison.seeds)} seeds; {100 * comparison.confidence:g} % paired t intervals."
     table = Table(columns=columns, rows=tuple(body), right=(2, 3, 4), note=note)
     return Section(title=title, text=text, figures=comparison_figures(comparison), table=table)
+
+
+def crossing_section(found: Sequence[Crossing]) -> Section:
+    """Methods alone and together: the table, and for each measure a plot of what pairs give beyond the sum."""
+    figures = []
+    for one in found:
+        rows = [(f"{p.first} + {p.second}", p.beyond.value, p.beyond.low, p.beyond.high) for p in one.pairs]
+        figures.append(intervals_chart(rows, x_label=f"{one.measure}: beyond the sum ({one.better} is better)"))
+    text = "A pair is more than the sum where it gains more than both methods alone gain together."
+    table = Table(columns=COLUMNS, rows=tuple(row for one in found for row in one.cells()), right=(2, 3))
+    return Section(title="Alone and together", text=text, figures=tuple(figures), table=table)
 
 
 def comparison_figures(comparison: Comparison) -> tuple[Figure, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -34,6 +34,18 @@ def check_measures(wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in accepted:
             raise unknown("measure", name, accepted)
+
+
+def better_of(name: str) -> Literal["less", "more"]:
+    """Which way a measure is better. Raises `FrisketError` on one that does not say."""
+    check_measures([name])
+    score = scores_for([name]).get(name)
+    if name in OWN:
+        return "less"
+    way = getattr(score, "better", None) if score is not None else measure_named(name).better
+    if way not in ("less", "more"):
+        raise FrisketError(f"measure {name!r} does not say which way is better, so gains cannot be told from losses")
+    return way
 
 
 def check_measurable(experiment: Experiment, wanted: Sequence[str]) -> None:

@@ -17,7 +17,8 @@ from frisket.experiments.paper import Count, Paper, Parity
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A recipe module, read: PAPER, `experiment(size)`, and its optional COUNTS, PARITY and VARIANTS."""
+    """A recipe module, read: PAPER, `experiment(size)`, and its optional `added(experiment)`, COUNTS, PARITY and
+    VARIANTS."""
 
     name: str
     module: ModuleType
@@ -37,6 +38,13 @@ class Recipe:
     def experiment(self, size: str = "small") -> Experiment:
         check_size(size)
         return self.module.experiment(size)
+
+    def added(self, experiment: Experiment) -> Experiment:
+        """The recipe's method on another experiment. Raises `FrisketError` where the recipe does not say how, or the
+        experiment cannot carry it."""
+        if not hasattr(self.module, "added"):
+            raise FrisketError(f"recipe {self.name} defines no added(experiment), so it cannot be put on another one")
+        return self.module.added(experiment)
 
 
 def recipe_names() -> list[str]:

@@ -19,14 +19,19 @@ from frisket.interop.official import load_official
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "golden"  # of the source tree, wherever it is called from
 
 
-def golden(name: str, folder: Path = GOLDEN) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
-    """Weights, inputs and output of `NAME_forward.npz`. Raises `FrisketError` where the arrays are not at hand (they
-    belong to the source tree, not to the installed package)."""
+def stored(name: str, folder: Path = GOLDEN) -> dict[str, Tensor]:
+    """All arrays of `NAME_forward.npz`. Raises `FrisketError` where they are not at hand (they belong to the source tree,
+    not to the installed package)."""
     path = folder / f"{name}_forward.npz"
     if not path.is_file():
         raise FrisketError(f"{path} does not exist; parity is measured in the source tree, which holds the arrays")
     with np.load(path, allow_pickle=False) as held:
-        arrays = {key: torch.from_numpy(held[key]) for key in held.files}
+        return {key: torch.from_numpy(held[key]) for key in held.files}
+
+
+def golden(name: str, folder: Path = GOLDEN) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+    """Weights, inputs and output of `NAME_forward.npz`. Raises `FrisketError` as `stored`."""
+    arrays = stored(name, folder)
     weights = {k.removeprefix("w/"): v for k, v in arrays.items() if k.startswith("w/")}
     inputs = {k.removeprefix("in/"): v for k, v in arrays.items() if k.startswith("in/")}
     return weights, inputs, arrays["out"]

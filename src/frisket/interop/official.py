@@ -11,23 +11,27 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from frisket.core.errors import FrisketError, unknown
 from frisket.interop.checkpoints import read_weights
-from frisket.models.backbones.transformer import Transformer
+from frisket.models.base import BackboneConfig
 from frisket.sampling.pipeline import Pipeline
 
 SYSTEMS = {
     "dit": "frisket.interop.dit", "sit": "frisket.interop.dit", "mdlm": "frisket.interop.mdlm",
     "tread": "frisket.interop.tread", "sprint": "frisket.interop.sprint",
     "mdtv1": "frisket.interop.mdt", "mdtv2": "frisket.interop.mdt",
+    "repa": "frisket.interop.aligned", "sra": "frisket.interop.aligned",
+    "dit-moe": "frisket.interop.dit_moe", "dit-moe-rf": "frisket.interop.dit_moe",
+    "u-dit": "frisket.interop.u_dit", "ddt": "frisket.interop.ddt", "vdt": "frisket.interop.vdt",
     "mar": "frisket.interop.mar", "hi-mar": "frisket.interop.mar", "maskbit": "frisket.interop.maskbit",
 }  # fmt: skip
-Loader = Callable[..., tuple[Transformer, dict[str, Tensor]]]
+Loader = Callable[..., tuple[BackboneConfig, dict[str, Tensor]]]
 Wiring = Callable[..., Pipeline]
+L = TypeVar("L", bound=Loader)
 _loaders: dict[str, Loader] = {}
 _wirings: dict[str, Wiring] = {}
 
@@ -57,13 +61,13 @@ class Taken:
         return len(numbers)
 
 
-def official(name: str) -> Callable[[Loader], Loader]:
+def official(name: str) -> Callable[[L], L]:
     """Decorator: make a function the loader of the system `name`.
 
     It is called with a `Taken` and the facts, and returns our config and {our name: tensor}.
     """
 
-    def add(loader: Loader) -> Loader:
+    def add(loader: L) -> L:
         _loaders[name] = loader
         return loader
 

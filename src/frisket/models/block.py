@@ -102,7 +102,7 @@ class BlockModule(nn.Module):
 
     def __init__(self, config: Block, sizes: Sizes):
         super().__init__()
-        self.config, self.width = config, sizes.width
+        self.config, self.sizes, self.width = config, sizes, sizes.width
         self.branches = nn.ModuleDict({branch.name: BranchModule(branch, sizes) for branch in config.branches})
         self.modulation = config.modulation.build(sizes.condition, sizes.width, config.numbers)
 
@@ -113,7 +113,7 @@ class BlockModule(nn.Module):
             uses = config.uses if numbers is not None else ()
             shift, scale, gate = (next(given) if use in uses else None for use in ALL_USES)
             place = at.inside(site, config.name)
-            call = BranchCall(side, at, at.inside(place, "attend"), positions, at.inside(place, "hidden"))
+            call = BranchCall(side, at, at.inside(place, "attend"), positions, at.inside(place, "hidden"), place)
             out = at(place, partial(branch, call, shift, scale), tokens)
             if config.dropout and self.training:
                 out = drop(out, config.dropout, f"{site}.{config.name}")
@@ -130,6 +130,7 @@ class BlockModule(nn.Module):
                 out.append(f"{site}.{name}.attend")
             if hasattr(branch.mixer, "hides"):
                 out.append(f"{site}.{name}.hidden")
+            out.extend(f"{site}.{name}.{inner}" for inner in getattr(branch.mixer, "places", ()))
         return out
 
 

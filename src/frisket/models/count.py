@@ -36,7 +36,7 @@ def count_macs(
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    ghost = copy.deepcopy(model).to("meta")
+    ghost = copy.deepcopy(model).to("meta").requires_grad_(False)  # the counter hooks on what may have a gradient
     ends = getattr(model, "input", None)
     reads_ids = isinstance(getattr(ends, "table", None), nn.Embedding) or getattr(ends, "reads_ids", False)
     x = torch.empty((1, *shape), dtype=dtype or (torch.int64 if reads_ids else torch.float32), device="meta")

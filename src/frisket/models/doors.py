@@ -7,8 +7,8 @@ Shapes: b batch, n tokens, d width, w width of the vector.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -123,3 +123,15 @@ def _tokens(value: Tokens | Tensor, stream: int) -> Tokens:
         value = Tokens.of(value.unsqueeze(1))
     number = torch.full((value.tags.n,), stream, device=value.h.device)
     return Tokens(value.h, value.tags.change(stream=number, read=torch.zeros_like(number, dtype=torch.bool)))
+
+
+def counted(doors: Sequence[Door], classes: Mapping[str, int]) -> tuple[Door, ...]:
+    """Doors that know the number of classes of each class condition: a name without a door gets one by `vector`; a door
+    for classes that nobody counts is closed. Raises `FrisketError` on classes for a door that embeds something else."""
+    held = {door.name: door for door in doors}
+    for name, count in classes.items():
+        door = held.get(name, Door(name=name))
+        if not isinstance(door.embedder, ClassIds):
+            raise FrisketError(f"condition {name!r} has {count} classes, but its door embeds something else")
+        held[name] = replace(door, embedder=replace(door.embedder, classes=count))
+    return tuple(d for d in held.values() if not isinstance(d.embedder, ClassIds) or d.embedder.classes)

@@ -27,7 +27,8 @@ class Tags:
     coords: place on each axis (n, a). stream: kind (0 state, then text, reference, memory ...). segment: item (scene,
     packed image, document). time: index into the sample's few distinct times. index: number in the full sequence
     (default: raster order). read: whether the head reads it. valid: real, not padding. extra: further tensors (b, n,
-    ...) that travel along. memo: what was computed from these very tags (attention masks, rotations), never saved.
+    ...) that travel along. extent: the axes of the grid that these tokens are, one by one. whole: the axes of the grid
+    that they are some of. memo: what was computed from these very tags (attention masks, rotations), never saved.
     """
 
     n: int
@@ -40,6 +41,7 @@ class Tags:
     valid: Tensor | None = None
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     extent: tuple[int, ...] | None = None
+    whole: tuple[int, ...] | None = None
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
@@ -53,7 +55,8 @@ class Tags:
 
     def items(self) -> dict[str, Tensor]:
         """The tags that are set, by name, `extra` left out."""
-        held = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("n", "extra", "extent", "memo")}
+        rest = ("n", "extra", "extent", "whole", "memo")
+        held = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in rest}
         return {name: value for name, value in held.items() if value is not None}
 
     def batched(self, name: str, b: int, device: torch.device | None = None) -> Tensor:

@@ -247,3 +247,33 @@ class Not(Maker):
         self, shape: tuple[int, ...], step: Step, ids: Ids | None = None, key: str = "known"
     ) -> Bool[Tensor, "b *g"]:
         return ~self.of.where(shape, step, ids, key)
+
+
+@register("known/one-of")
+@dataclass(frozen=True, kw_only=True)
+class OneOf(Maker):
+    """Each sample is given what one of the parts says, drawn by `weights` (equal ones where there are none): one model
+    for several tasks that differ in what is known."""
+
+    parts: tuple[Maker, ...] = ()
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self):
+        check(len(self.parts) > 0, "parts", self.parts, "at least one maker")
+        fits = not self.weights or (len(self.weights) == len(self.parts) and min(self.weights) >= 0)
+        check(fits and (not self.weights or sum(self.weights) > 0), "weights", self.weights, "one a part, not negative")
+
+    def where(
+        self, shape: tuple[int, ...], step: Step, ids: Ids | None = None, key: str = "known"
+    ) -> Bool[Tensor, "b *g"]:
+        each = torch.stack([part.where(shape, step, ids, f"{key}/{i}") for i, part in enumerate(self.parts)])
+        chosen = self.chosen(step, key).to(each.device)
+        return each[chosen, torch.arange(len(chosen), device=each.device)]
+
+    def chosen(self, step: Step, key: str = "known") -> Int[Tensor, "b"]:
+        """The number of each sample's part."""
+        weights = torch.tensor(self.weights or (1.0,) * len(self.parts), dtype=torch.float64, device=step.sample.device)
+        upper = weights.cumsum(0) / weights.sum()
+        return torch.searchsorted(upper, step.draw(f"{key}/which", (), "uniform"), right=True).clamp(
+            max=len(weights) - 1
+        )

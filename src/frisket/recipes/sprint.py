@@ -15,6 +15,7 @@ from frisket.data.digits import Digits
 from frisket.data.imagefolder import ImageFolder
 from frisket.data.scenes.source import Scenes
 from frisket.evaluation.compare import less
+from frisket.experiments.adding import depth_of, with_plan
 from frisket.experiments.experiment import Experiment, Study
 from frisket.experiments.paper import Count, Paper, Parity
 from frisket.interop.golden import forward_difference
@@ -26,7 +27,7 @@ from frisket.models.doors import Door
 from frisket.models.layers.ends import Patches
 from frisket.models.layers.positions import Rotary
 from frisket.models.plans.base import Choose, Plan, Return, Span, TokenPlan
-from frisket.models.plans.choose import All, Cells, Skip
+from frisket.models.plans.choose import All, Cells, Skip, Then
 from frisket.models.plans.fusion import Fused, MaskToken
 from frisket.models.plans.routing import Bypass
 from frisket.sampling.guidance import cfg, path_drop
@@ -62,6 +63,13 @@ VARIANTS = {
 
 DENSE = Diffusion(choose={"middle": Skip(rate=0.1)})
 FUSED = Fused(low=1, high=-1)
+
+
+def added(experiment: Experiment) -> Experiment:
+    """This method on another system: the plan alone, with both phases in one run, five sixths of the steps sparse and the
+    rest dense. The blocks stay those of the system, and so does the learning rate in the second phase."""
+    both = Then(first=Skip(inner=Cells()), last=Skip(rate=0.1), share=5 / 6)
+    return with_plan(experiment, Fused(low=max(1, depth_of(experiment) // 3), high=-1, choose=both))
 
 
 def spanned(back: Return, choose: Choose) -> Plan:

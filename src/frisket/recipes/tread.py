@@ -15,6 +15,7 @@ from frisket.data.digits import Digits
 from frisket.data.imagefolder import ImageFolder
 from frisket.data.scenes.source import Scenes
 from frisket.evaluation.compare import less
+from frisket.experiments.adding import depth_of, with_plan
 from frisket.experiments.experiment import Experiment, Study
 from frisket.experiments.paper import Count, Paper, Parity
 from frisket.interop.golden import forward_difference
@@ -74,6 +75,12 @@ def route_guidance(scale: float = 1.5, strong: float = 0.3, weak: float = 0.7) -
         others=(Branch(name="weak", keep=Chosen(spans={"route": Uniform(drop=weak)})),),
         scales=(Constant(value=scale),),
     )
+
+
+def added(experiment: Experiment) -> Experiment:
+    """This method on another system: half of the tokens leave in front of the second third of the blocks and are back in
+    front of the last. (The published route of B/2 begins earlier; so an early block still sees all tokens.)"""
+    return with_plan(experiment, Routing(low=max(1, depth_of(experiment) // 3), high=-1))
 
 
 ROUTE = Routing(low=1, high=-1)

@@ -56,6 +56,23 @@ class Shifted:
         return self.shift * u / (1 + (self.shift - 1) * u)
 
 
+@register("grid/last")
+@dataclass(frozen=True, kw_only=True)
+class Last:
+    """Equal moves from 1 down to `last`, then one to 0 (DDT and SPRINT end with a longer move than the others)."""
+
+    last: float = 0.04
+
+    def __post_init__(self):
+        check(0 < self.last < 1, "grid.last", self.last, "above 0 and below 1")
+
+    def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
+        if steps == 1:
+            return Uniform().times(1, process)
+        down = torch.linspace(1.0, self.last, steps, dtype=torch.float64)
+        return torch.cat([down, torch.zeros(1, dtype=torch.float64)])
+
+
 @register("grid/power")
 @dataclass(frozen=True, kw_only=True)
 class Power:

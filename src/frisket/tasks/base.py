@@ -17,7 +17,11 @@ from frisket.sampling.pipeline import Pipeline
 
 
 class Task(Protocol):
-    """`forward(batch, step)` is `loss`; `trains()` are the modules that learn, by name ("model", "decoder" ...)."""
+    """`forward(batch, step)` is `loss`; `trains()` are the modules that learn, by name ("model", "decoder" ...).
+
+    A task may have `followers()`: by the name in the task of a module that learns, modules of the same parameters which
+    the trainer fills with the first average after every update (the teacher of a self-distillation). They belong in
+    `fixed`, the names of submodules that checkpoints leave out."""
 
     def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Named scalar terms; their sum is minimised. Everything random is drawn from `step`."""

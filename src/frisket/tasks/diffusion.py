@@ -37,6 +37,7 @@ from frisket.sampling.conditions import class_counts
 from frisket.sampling.encoded import encoded
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.objectives.base import Objective, ObjectiveConfig, Pass
+from frisket.tasks.objectives.taps import check_sites, tap
 from frisket.tasks.passes import Passes, Single
 
 
@@ -65,23 +66,27 @@ class Diffusion:
 
     def step_macs(self, experiment: Any, forward: int) -> float:
         """Multiply-accumulates of a training step for one sample of a fitted `experiment`: three forwards for each pass,
-        in the mean over who passes through the model's spans. forward: those of a dense one."""
+        in the mean over who passes through the model's spans, and what objectives state. forward: those of a dense
+        one."""
         chosen = mean_forward(experiment, chooses_of(experiment.model, self.choose), forward)
-        return 3 * self.passes.forwards(forward, chosen)
+        stated = [macs for macs in (getattr(o, "step_macs", None) for o in self.objectives) if macs is not None]
+        more = sum(macs(experiment, forward) for macs in stated) * self.passes.forwards(1, 1)
+        return 3 * self.passes.forwards(forward, chosen) + more
 
     def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> DiffusionTask:
         """The task that trains the pipeline's model, previews with its sampler and saves it whole. Conditions that are
-        not raw in the batch (captions) go through the pipeline's readers. It needs no further pipeline."""
-        return DiffusionTask(self, pipeline)
+        not raw in the batch (captions) go through the pipeline's readers. needs: what objectives read (an encoder).
+        Raises `FrisketError` as they do, and on an objective that reads a block which whole samples skip."""
+        return DiffusionTask(self, pipeline, needs)
 
 
 class DiffusionTask(nn.Module):
     """Trains a pipeline's model to undo its process on states of its codec; calling it computes the loss.
 
-    Objectives' own weights learn with the model; a codec with weights is moved with the task, but neither learns nor is
-    saved with it."""
+    Objectives' own weights learn with the model and stay in its checkpoints, out of the saved pipeline; a codec with
+    weights, and what an objective calls `fixed`, is moved with the task, but neither learns nor is saved with it."""
 
-    def __init__(self, config: Diffusion, pipeline: Pipeline):
+    def __init__(self, config: Diffusion, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None):
         super().__init__()
         self.config, self.pipeline = config, pipeline
         self.model: nn.Module = pipeline.model
@@ -94,10 +99,13 @@ class DiffusionTask(nn.Module):
                 raise FrisketError(
                     f"the model reads no condition {name!r} (it reads: {', '.join(self.reads) or 'none'})"
                 )
-        self.objectives: list[Objective] = [o.build(self.model) for o in config.objectives]
+        self.objectives: list[Objective] = [o.build(pipeline, needs or {}) for o in config.objectives]
         self.projectors = nn.ModuleList(o for o in self.objectives if isinstance(o, nn.Module))
         self.chooses = chooses_of(getattr(self.model, "config", None), config.choose)
-        self.fixed = ("codec", "readers")
+        self.sites = sorted({site for objective in self.objectives for site in objective.sites})
+        check_sites(pipeline, self.sites, self.chooses)
+        held = [f"projectors.{i}.{name}" for i, o in enumerate(self.projectors) for name in getattr(o, "fixed", ())]
+        self.fixed = ("codec", "readers", *held)
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         return self.loss(batch, step)
@@ -105,18 +113,24 @@ class DiffusionTask(nn.Module):
     def trains(self) -> dict[str, nn.Module]:
         return {"model": self.model, **({"projectors": self.projectors} if len(self.projectors) else {})}
 
+    def followers(self) -> dict[str, tuple[nn.Module, ...]]:
+        """What holds the model's average while it trains: the objectives' teachers."""
+        teachers = tuple(o.teacher for o in self.objectives if hasattr(o, "teacher"))  # type: ignore[attr-defined]
+        return {"model": teachers} if teachers else {}
+
     def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Named scalars whose sum is minimised: the process's terms, the objectives', the model's own.
+        """Named scalars whose sum is minimised: the process's terms, the objectives', the model's own, of every pass.
 
         Raises `FrisketError` if the batch lacks a condition that the model reads, or two terms share a name.
         """
-        corrupted, cond = self.corrupt(batch, step)
-        return self.one_pass(corrupted, cond, batch, step, self.chooses)
+        x0, t = self.encode(batch, step), self.process.times(self.uniform(step))
+        return self.config.passes.terms(self, x0, t, batch, step)
 
     def one_pass(
-        self, corrupted: Corrupted, cond: Condition | None, batch: Batch, step: Step, chooses: Mapping[str, Choose]
+        self, x0: Tensor, t: Tensor, batch: Batch, step: Step, chooses: Mapping[str, Choose]
     ) -> dict[str, Tensor]:
-        """The terms of one forward of the model on corrupted states, spans shortened as `chooses` says."""
+        """The terms of one forward of the model on x0 corrupted to t, spans shortened as `chooses` says."""
+        corrupted, cond = self.noised(x0, t, batch, step)
         keep = self.keep(corrupted, chooses, step)
         output, taps = self.predict(corrupted, cond, step, keep)
         terms = dict(self.process.loss(output, corrupted, batch.get("valid")))
@@ -144,8 +158,10 @@ class DiffusionTask(nn.Module):
 
     def corrupt(self, batch: Batch, step: Step) -> tuple[Corrupted, Condition | None]:
         """The batch's states as the network will see them, and the conditions it is given."""
-        x0 = self.encode(batch, step)
-        t = self.process.times(self.uniform(step))
+        return self.noised(self.encode(batch, step), self.process.times(self.uniform(step)), batch, step)
+
+    def noised(self, x0: Tensor, t: Tensor, batch: Batch, step: Step) -> tuple[Corrupted, Condition | None]:
+        """x0 corrupted to t with the step's noise, and the conditions it is given."""
         noise = self.process.noise(tuple(x0.shape[1:]), step)
         known = self.make_known(x0, batch, step)
         return self.process.corrupt(x0, t, noise, known), self.conditions(batch, step, known)
@@ -201,9 +217,8 @@ class DiffusionTask(nn.Module):
     ) -> tuple[Output, dict[str, Any]]:
         """The model's output, and what the sites that objectives ask for returned."""
         time = self.process.model_time(corrupted.local)
-        sites = {site for objective in self.objectives for site in objective.sites}
         taps: dict[str, Any] = {}
-        tapped = install(self.model, {s: _tap(s, taps) for s in sorted(sites)}) if sites else nullcontext()  # type: ignore[arg-type]
+        tapped = install(self.model, {s: tap(s, taps) for s in self.sites}) if self.sites else nullcontext()
         with use_step(step), tapped:
             return self.model(corrupted.x_t, time, cond, **({} if keep is None else {"keep": keep})), taps
 
@@ -233,14 +248,6 @@ def mean_forward(experiment: Any, chooses: Mapping[str, Choose], forward: int) -
         model = experiment.model.build()
     spec = experiment.codec.build().spec(experiment.data.open("train").info)
     return count_macs_chosen(model, spec.shape, chooses)
-
-
-def _tap(site: str, taps: dict[str, Any]):
-    def handle(call, args, step):
-        taps[site] = call(*args)
-        return taps[site]
-
-    return handle
 
 
 def _add(terms: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:

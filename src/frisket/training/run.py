@@ -20,6 +20,7 @@ from frisket.data.loader import Loader
 from frisket.training import checkpoint
 from frisket.training.ema import Averages
 from frisket.training.guard import Guard, stop
+from frisket.training.layout import put
 from frisket.training.meters import Meters
 from frisket.training.optimisers import groups, set_rate, tags
 from frisket.training.parallel import World, autocast, clip, distribute, gathered, last_only, release
@@ -51,6 +52,9 @@ class Run:
         self.names = {id(p): n for n, p in self.parameters.items()}
         self.optimisers = config.optimiser.build(found)
         self.averages = Averages(config.emas, self.parameters)
+        self.led = followed(task, self.parameters)
+        led = bool(config.emas) or not self.led
+        check(led, "trainer.emas", config.emas, "one average or more: the task has a teacher that follows the first")
         self.scaler = torch.amp.GradScaler(here.device.type, enabled=config.layout.precision == "fp16")
         self.loader = Loader(
             source, batch=config.batch, seed=config.seed, rank=here.rank, world=world, workers=config.workers
@@ -67,6 +71,7 @@ class Run:
         """Take up the checkpoint `folder`, if any, and open the files."""
         if folder:
             self._load(folder)
+        self._lead()
         self.batches = iter(self.loader)
         self.since = (time.monotonic(), self.step)
         if self.here.first:
@@ -101,6 +106,7 @@ class Run:
         self.step += 1
         self.samples += self.config.batch
         self.averages.update(self.samples, self.config.batch)
+        self._lead()
         self.meters.step()
         if hasattr(self.task, "after_step"):
             self.task.after_step(at)  # type: ignore[operator]
@@ -128,6 +134,13 @@ class Run:
             self.scaler.step(optimiser)
             optimiser.zero_grad(set_to_none=True)
         self.scaler.update()
+
+    def _lead(self) -> None:
+        """Give the first average to what follows it (a collective call when sharded)."""
+        if self.led:
+            average = self.averages.full(self.config.emas[0].label)
+            for parameter, name in self.led:
+                put(parameter, average[name])
 
     def healthy(self) -> None:
         """Raises `Diverged` in every process if any step since the last call was not finite."""
@@ -220,6 +233,18 @@ class Run:
         release(self.call)
         for file in [*self.files, *([self.speed] if self.speed else [])]:
             file.close()
+
+
+def followed(task: nn.Module, learning: Mapping[str, Tensor]) -> list[tuple[Tensor, str]]:
+    """Every parameter of what follows a learning module of the task, with the name of the one it follows."""
+    modules = task.followers() if hasattr(task, "followers") else {}  # type: ignore[operator]
+    return [
+        (parameter, f"{name}.{own}")
+        for name, group in modules.items()
+        for module in group
+        for own, parameter in module.named_parameters()
+        if f"{name}.{own}" in learning
+    ]
 
 
 def rows_of(value: Any, start: int, end: int) -> Any:

@@ -79,7 +79,8 @@ def test_the_coarse_level_does_not_depend_on_the_fine_one():
 def test_the_fine_levels_loss_gives_the_coarse_phase_no_gradient_through_the_pivots():
     model = stirred(TWO)
     model(given(13, [0, 1, 5, 6])[3], None, label()).pred[..., 4:].square().sum().backward()
-    assert model.pivot.weight.grad is not None and bool(model.pivot.weight.grad.any())
+    assert model.pivot.weight.grad is not None
+    assert bool(model.pivot.weight.grad.any())
     first = model.encoder.places.grad[: 3 + 13]
     assert not bool(first.any()), "the first phase's own positions"
     assert bool(model.encoder.places.grad[3 + 13 :].any())
@@ -114,7 +115,8 @@ def test_heads_answer_only_what_is_asked():
     packed = given(9, [0, 1, 2])[3]
     packed[:, 2:4, 3:] = torch.nan
     out = model(packed, None, label()).pred
-    assert bool(out[..., :3].any()) and not bool(out[..., 3:].any())
+    assert bool(out[..., :3].any())
+    assert not bool(out[..., 3:].any())
 
 
 def test_dropping_the_condition_and_several_copies():

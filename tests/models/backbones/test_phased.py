@@ -35,4 +35,5 @@ def test_phases_have_sites_and_positions_of_their_own():
     stack = build_real(lambda: PhasedStack((PLAIN,), 8, 2, 2, 6, AFFINE))
     assert not torch.equal(stack.places_of(0), stack.places_of(1))
     assert stack.places_of(1).shape == (6, 8)
-    assert "block[3].attn" in stack.sites(0, 3) and "phase[1].block[3].attn" in stack.sites(1, 3)
+    assert "block[3].attn" in stack.sites(0, 3)
+    assert "phase[1].block[3].attn" in stack.sites(1, 3)

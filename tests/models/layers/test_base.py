@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from frisket.core import FrisketError
+from frisket.core.condition import Output
 from frisket.models.grid import Grid
 from frisket.models.layers.base import Side
 from frisket.models.tokens import Tokens
@@ -31,3 +32,20 @@ def test_joined_tags_are_made_once():
     beside = side(b=B)
     assert beside.joined(A, B) is beside.joined(A, B)
     assert beside.joined(A, B).n == 8
+
+
+def test_extras_add_up_over_blocks_and_reach_the_output():
+    whole = Side(grid=Grid.of((3,)), state=3, raw=torch.zeros(3, 3, 4))
+    whole.lose("balance", torch.tensor(0.5))
+    whole.lose("balance", torch.tensor(0.25))
+    whole.note("overflow", torch.tensor([1.0, 2.0, 3.0]))
+    some = whole.rows(torch.tensor([2, 0]))
+    some.note("overflow", torch.tensor([10.0, 20.0]))
+    some.rows(torch.tensor([1])).note("overflow", torch.tensor([100.0]))
+    some.lose("other", torch.tensor(1.0))
+    out = whole.extras.on(Output(A.h, {"own": A.h}, {}))
+    assert out.losses == {"balance": torch.tensor(0.75), "other": torch.tensor(1.0)}
+    assert out.aux["own"] is A.h
+    assert torch.equal(out.aux["overflow"], torch.tensor([121.0, 2.0, 13.0]))
+    with pytest.raises(FrisketError, match="both give 'balance'"):
+        whole.extras.on(Output(A.h, {}, {"balance": torch.tensor(0.0)}))

@@ -8,7 +8,16 @@ import torch
 from frisket.models.grid import Grid
 from frisket.models.init import build_real
 from frisket.models.layers.base import Side
-from frisket.models.layers.modulation import AdaLNZero, LowRank, Shared, Unmodulated, modulate, shared_key, spread
+from frisket.models.layers.modulation import (
+    AdaLN,
+    AdaLNZero,
+    LowRank,
+    Shared,
+    Unmodulated,
+    modulate,
+    shared_key,
+    spread,
+)
 from frisket.models.tokens import Tags
 
 VECTOR = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
@@ -61,3 +70,11 @@ def test_modulate():
     torch.testing.assert_close(modulate(x, None, scale), x * (1 + scale))
     torch.testing.assert_close(modulate(x, shift, None), x + shift)
     assert modulate(x, None, None) is x
+
+
+def test_torchs_own_start_is_uniform_by_the_fan_in():
+    module = build_real(lambda: AdaLN().build(64, 8, 6))
+    for value in module.state_dict().values():
+        assert 0.1 < float(value.abs().max()) <= 64**-0.5
+        assert float(value.std()) == pytest.approx(64**-0.5 / 3**0.5, rel=0.25)
+    assert AdaLN().build_shared(5, 4, 6) is None

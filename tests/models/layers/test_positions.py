@@ -138,3 +138,28 @@ def test_bias_is_a_number_a_difference():
 def test_bias_refuses_another_number_of_heads():
     with pytest.raises(FrisketError, match="heads = 3"):
         built(RelativeBias()).place(x := torch.zeros(1, 3, 12, 8), x, tags(), tags())
+
+
+def test_a_span_holds_the_ends_apart_whatever_the_grid():
+    part, small, large = built(Rotary(span=16.0)), Grid.of((3, 5)), Grid.of((5, 9))
+    x = torch.randn(1, 2, 1, 8, generator=torch.Generator().manual_seed(0))
+
+    def turned(grid):
+        whole = tags(grid, whole=grid.axes)
+        return part._turn(x.expand(-1, -1, grid.tokens, -1), whole).unflatten(2, grid.axes)
+
+    torch.testing.assert_close(turned(small), turned(large)[:, :, ::2, ::2])
+    plain = built(Rotary())._turn(x.expand(-1, -1, 45, -1), tags(large)).unflatten(2, large.axes)
+    torch.testing.assert_close(turned(large)[:, :, 1, 1], plain[:, :, 4, 2])
+
+
+def test_a_span_goes_with_taken_tokens_and_refuses_joined_ones():
+    part, grid = built(Rotary(span=16.0)), Grid.of((3, 5))
+    whole, ids = tags(grid, whole=grid.axes), torch.tensor([[7, 2]])
+    x = torch.randn(1, 2, 15, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(part._turn(x[:, :, [7, 2]], whole.take(ids)), part._turn(x, whole)[:, :, [7, 2]])
+    joined = Tags.cat([whole, Tags(n=1)], 1, x.device)
+    with pytest.raises(FrisketError, match="fixed span"):
+        part._turn(torch.cat([x, x[:, :, :1]], 2), joined)
+    with pytest.raises(FrisketError, match=r"positions\.span"):
+        Rotary(span=0.0)

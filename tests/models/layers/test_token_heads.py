@@ -34,7 +34,8 @@ def inputs():
 @pytest.mark.parametrize("config", HEADS)
 def test_a_new_head_gives_zeros(config):
     out = made(config, stir=False)(*inputs())
-    assert out.shape == (3, 6, 4) and not bool(out.any())
+    assert out.shape == (3, 6, 4)
+    assert not bool(out.any())
 
 
 def test_a_token_head_sees_its_token_alone_and_only_what_is_asked():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frisket.core import FrisketError, Step
-from frisket.models.plans.choose import All, Between, Cells, Skip, Uniform, kept_number
+from frisket.models.plans.choose import All, Between, Cells, Skip, Then, Uniform, kept_number
 from frisket.models.tokens import Tags
 from frisket.testing import check_config
 
@@ -98,3 +98,19 @@ def test_counts_are_chances_of_what_is_drawn(choose):
 def test_numbers_outside_their_range_are_refused(make):
     with pytest.raises(FrisketError, match="choose"):
         make()
+
+
+def test_one_choice_then_another_and_their_mean_cost():
+    both = Then(first=Skip(inner=Cells(), rate=0.1), last=All(), share=0.75)
+    check_config(both)
+    for index, sparse in ((0, True), (5, True), (6, False), (7, False)):
+        ids = both.ids(GRID, STEP.at(index=index, total=8), "plan/a", None)
+        assert (ids is not None) == sparse
+    now = STEP.at(index=2, total=8)
+    assert torch.equal(both.ids(GRID, now, "plan/a", None), both.first.ids(GRID, now, "plan/a", None))
+    chances, passing = zip(*both.counts(GRID), strict=True)
+    assert chances == pytest.approx((0.675, 0.075, 0.25))
+    assert passing == (16, 0, 64)
+    assert Then(first=Skip(), last=All(), share=0.0).counts(GRID) == ((1.0, 64),)
+    with pytest.raises(FrisketError, match=r"choose\.share"):
+        Then(first=All(), last=All(), share=1.5)

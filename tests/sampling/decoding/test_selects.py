@@ -138,6 +138,7 @@ def test_ranges():
 def test_the_arccos_curve_keeps_much_for_the_end():
     s = torch.linspace(0, 1, 11, dtype=torch.float64)
     share = ArccosCurve().share(s)
-    assert float(share[0]) == 0.0 and float(share[-1]) == pytest.approx(1.0)
+    assert float(share[0]) == 0.0
+    assert float(share[-1]) == pytest.approx(1.0)
     assert bool((share.diff() > 0).all())
     assert float(share[1]) > 0.28, "the last tenth of the moves reveals more than a quarter"

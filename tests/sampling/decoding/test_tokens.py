@@ -1,5 +1,6 @@
 """Decoding continuous tokens: how many a move reveals, who is asked, guidance, and what stays as it was."""
 
+import itertools
 import math
 
 import pytest
@@ -89,7 +90,7 @@ def test_a_visible_token_never_changes_and_known_ones_stay():
     known = Known(values=torch.full((3, 2, 16), -7.0), where=where)
     seen = run(known=known)
     assert bool((seen[-1].x[..., 2:6] == -7.0).all())
-    for before, after in zip(seen[1:], seen[2:], strict=False):
+    for before, after in itertools.pairwise(seen):
         open_ = ~hidden_tokens(before.x)
         assert torch.equal(before.x.transpose(1, 2)[open_], after.x.transpose(1, 2)[open_])
 
@@ -138,7 +139,9 @@ def test_levels_are_finished_one_after_the_other_and_each_sample_is_its_own():
     sampler = Sampler(steps=4, update=Tokens(moves=(2, 2), head=HEAD), caches=(Pivots(),))
     seen = list(sampler.run(model, process, shape=(2, 13), step=step()))
     hidden = [hidden_tokens(s.x)[0] for s in seen]
-    assert bool(hidden[1][4:].all()) and not bool(hidden[2][:4].any()) and bool(hidden[2][4:].all())
+    assert bool(hidden[1][4:].all())
+    assert not bool(hidden[2][:4].any())
+    assert bool(hidden[2][4:].all())
     assert not bool(hidden[-1].any())
     alone = sampler.sample(model, process, shape=(2, 13), step=Step(seed=0, sample=torch.tensor([2])))
     torch.testing.assert_close(seen[-1].x[2:], alone, rtol=1e-4, atol=1e-5)
@@ -148,7 +151,8 @@ def test_levels_are_finished_one_after_the_other_and_each_sample_is_its_own():
 @given(total=st.integers(2, 40), a=st.integers(1, 30), b=st.integers(1, 30))
 def test_moves_are_shared_out_in_proportion(total, a, b):
     parts = shared_out(total, (a, b))
-    assert sum(parts) == total and min(parts) >= 1
+    assert sum(parts) == total
+    assert min(parts) >= 1
     assert shared_out(a + b, (a, b)) == (a, b)
 
 

@@ -34,7 +34,12 @@ class Dinov2:
     size: int = 224
 
     def build(self, data: Data) -> Dinov2Extractor:
-        """Raises `MissingExtra` without transformers, `FrisketError` when weights are neither local nor reachable."""
+        """Raises as `load`."""
+        return Dinov2Extractor(self.load(), self)
+
+    def load(self) -> Any:
+        """The frozen network. Raises `MissingExtra` without transformers, `FrisketError` when weights are neither local
+        nor reachable."""
         if importlib.util.find_spec("transformers") is None:
             raise MissingExtra("transformers", "diffusers", "features.dinov2")
         try:
@@ -51,7 +56,7 @@ class Dinov2:
                 "config.json and model.safetensors, or an id that can be reached"
             ) from None
         check(self.size % config.patch_size == 0, "features.size", self.size, f"a multiple of {config.patch_size}")
-        return Dinov2Extractor(model.eval().requires_grad_(False), self)
+        return model.eval().requires_grad_(False)
 
 
 class Dinov2Extractor:

@@ -4,7 +4,8 @@ With its defaults it is DiT (arXiv 2212.09748; facts from facebookresearch/DiT m
 positions, PixArt another block and a text door, MDLM's DDiT ids with rotary positions and a timeless embedding. The
 time is the network's own. A time an element becomes one a token, the mean over its patch (papers that use local times
 give them a token, so the mean is exact there). A plan names spans of blocks that some tokens skip, and owns what makes
-the sequence whole behind them; long skips go by block number.
+the sequence whole behind them; long skips go by block number. With an encoder the blocks are a decoder, told of time
+and conditions only by what the encoder makes of them, token by token.
 Shapes: b batch, n tokens, d width, w width of the condition vector, k distinct times; `*s` the state's shape.
 """
 
@@ -26,11 +27,12 @@ from frisket.core.registry import register
 from frisket.core.sites import Dispatch
 from frisket.models.base import Keep
 from frisket.models.block import Block, BlockModule, repeat
-from frisket.models.doors import Door, Doors
+from frisket.models.doors import Door, Doors, counted
+from frisket.models.encoders import SITE, Encoder
 from frisket.models.grid import Grid
 from frisket.models.init import build_real
 from frisket.models.layers.base import Embedder, Side, Sizes
-from frisket.models.layers.embedders import ClassIds, Timestep
+from frisket.models.layers.embedders import Timestep
 from frisket.models.layers.ends import Head, Ids, Input, Logits, Patches, PatchesOut
 from frisket.models.layers.modulation import AdaLNZero, Modulation, modulate, shared_key, spread
 from frisket.models.layers.norms import LayerNorm, NoNorm, Norm
@@ -49,8 +51,9 @@ CITE = "Peebles, Xie. Scalable Diffusion Models with Transformers. 2023. arXiv:2
 class Transformer:
     """width: of a token. heads: of every attention that names no other. condition: width of the condition vector (the
     token's if None). blocks: one by one. time: how the network's time is embedded (None: the network is blind to it).
-    doors: the conditions it reads. plan: spans of blocks that some tokens may skip. skips: long ones, by block number.
-    first_norm: of all tokens before the blocks. final_norm, final_modulation: before the output layer."""
+    doors: the conditions it reads. encoder: blocks before these that give each token a condition vector of its own.
+    plan: spans of blocks that some tokens may skip. skips: long ones, by block number. first_norm: of all tokens
+    before the blocks. final_norm, final_modulation: before the output layer."""
 
     width: int = 64
     heads: int = 4
@@ -60,6 +63,7 @@ class Transformer:
     positions: Positions = SinCos()
     time: Embedder | None = Timestep()
     doors: tuple[Door, ...] = ()
+    encoder: Encoder | None = None
     blocks: tuple[Block, ...] = repeat(Block(), 6)
     plan: TokenPlan | None = None
     skips: tuple[LongSkip, ...] = ()
@@ -71,7 +75,7 @@ class Transformer:
 
     @property
     def depth(self) -> int:
-        """Number of blocks."""
+        """Number of blocks, those of an encoder left out."""
         return len(self.blocks)
 
     def with_depth(self, depth: int) -> Transformer:
@@ -86,14 +90,8 @@ class Transformer:
         classes (a name without a door gets one by `vector`; a door for classes that nobody counts is closed). Raises
         if the shape does not divide into patches."""
         inputs, outputs = self._ends(spec)
-        doors = {door.name: door for door in self.doors}
-        for name, count in classes.items():
-            door = doors.get(name, Door(name=name))
-            if not isinstance(door.embedder, ClassIds):
-                raise FrisketError(f"condition {name!r} has {count} classes, but its door embeds something else")
-            doors[name] = replace(door, embedder=replace(door.embedder, classes=count))
-        opened = tuple(d for d in doors.values() if not isinstance(d.embedder, ClassIds) or d.embedder.classes)
-        return replace(self, input=inputs.fit(spec), output=outputs.fit(spec, channels_out), doors=opened)
+        doors = counted(self.doors, classes)
+        return replace(self, input=inputs.fit(spec), output=outputs.fit(spec, channels_out), doors=doors)
 
     def _ends(self, spec: Spec) -> tuple[Input, Head]:
         """The default ends give way to those for ids; chosen ends stay, and refuse a state they cannot read."""
@@ -114,13 +112,22 @@ class TransformerModel(nn.Module):
         condition = config.width if config.condition is None else config.condition
         grid, last = config.input.grid, config.final_modulation
         self.sizes = Sizes(width=config.width, heads=config.heads, condition=condition, grid=grid)
-        self.input = config.input.build(config.width, sum(_channels(door) for door in config.doors))
+        extra = sum(_channels(door) for door in config.doors)
+        self.input = config.input.build(config.width, extra)
         self.positions = config.positions.build(self.sizes)
         self.time: nn.Module | None = config.time.build(condition) if config.time is not None else None
         self.doors = Doors(config.doors, condition, config.width)
         self.shared = nn.ModuleDict()
-        for modulation, count in {(b.modulation, b.numbers): None for b in config.blocks} | {(last, 2): None}:
+        first = config.encoder.blocks if config.encoder is not None else ()
+        for modulation, count in {(b.modulation, b.numbers): None for b in (*first, *config.blocks)} | {
+            (last, 2): None
+        }:
             self._share(modulation, count)
+        self.encoder: nn.Module | None = None
+        if config.encoder is not None:
+            self._check_encoder()
+            own = config.input.build(config.width, extra)
+            self.encoder = config.encoder.build(own, [self.new_block(block) for block in first])
         self.blocks = nn.ModuleList([self.new_block(block) for block in config.blocks])
         spans = config.plan.spans if config.plan is not None else ()
         self.plan = Architecture(spans, config.skips, self.sizes, len(config.blocks))
@@ -141,6 +148,11 @@ class TransformerModel(nn.Module):
         self._check_modulation(block.numbers, built.modulation)
         return built
 
+    def _check_encoder(self) -> None:
+        sizes, behind = self.sizes, [name for name, way in self.doors.ways.items() if way == "tokens"]
+        check(sizes.condition == sizes.width, "condition", sizes.condition, f"the width {sizes.width} under an encoder")
+        check(not behind, "doors by tokens", behind, "none under an encoder, which has no vector for them")
+
     def _share(self, modulation: Modulation, count: int) -> None:
         shared = modulation.build_shared(self.sizes.condition, self.sizes.width, count)
         if shared is not None:
@@ -157,7 +169,8 @@ class TransformerModel(nn.Module):
         """Every addressable position of the call."""
         inner = [s for i, block in enumerate(self.blocks) for s in (f"block[{i}]", *block.sites(f"block[{i}]"))]  # type: ignore[operator]
         depth = len(self.blocks)
-        return ["model", "embed", *span_sites(depth, self.plan.runs(depth).values()), *inner, "head"]
+        before: list[str] = [] if self.encoder is None else self.encoder.sites()  # type: ignore[operator]
+        return ["model", "embed", *before, *span_sites(depth, self.plan.runs(depth).values()), *inner, "head"]
 
     def forward(
         self, x_t: Tensor, t: Tensor | None = None, cond: Condition | None = None, keep: Keep | None = None
@@ -178,8 +191,11 @@ class TransformerModel(nn.Module):
         self, at: Dispatch, x_t: Tensor, t: Tensor | None, cond: Condition | None = None, keep: Keep | None = None
     ) -> Output:
         tokens, side = at("embed", self.embed, x_t, t, cond)
+        if self.encoder is not None:
+            vectors = at(SITE, partial(self._encode, at), x_t, t, cond, tokens, side)
+            tokens = self._guided_by(vectors, tokens, side)
         tokens = self.trunk(tokens, side, at, keep)
-        return at("head", self.head, tokens, side)
+        return side.extras.on(at("head", self.head, tokens, side))
 
     def embed(self, x_t: Tensor, t: Tensor | None, cond: Condition | None) -> tuple[Tokens, Side]:
         """The tokens of the state, then those that come in-sequence, and what travels beside them."""
@@ -191,13 +207,36 @@ class TransformerModel(nn.Module):
         vector, index = self._vector(t, cond, grid, x_t)
         extra = self.doors.sequences(cond, "tokens")
         if vector is not None:
-            vector = self._own_times(vector, extra, cond)
-            side.vector = nn.functional.silu(vector)
-            side.shared = {key: module(side.vector) for key, module in self.shared.items()}
+            self._tell(side, nn.functional.silu(self._own_times(vector, extra, cond)))
         if index is not None:
             tokens = Tokens(tokens.h, tags.change(time=index))
         tokens = Tokens.cat([tokens, *extra.values()]) if extra else tokens
         return tokens.with_h(self.first_norm(tokens.h)), side
+
+    def _tell(self, side: Side, vector: Float[Tensor, "b *k w"]) -> None:
+        """Give the blocks to come this condition vector, SiLU applied."""
+        side.vector = vector
+        side.shared = {key: module(side.vector) for key, module in self.shared.items()}
+
+    def _encode(
+        self, at: Dispatch, x_t: Tensor, t: Tensor | None, cond: Condition | None, tokens: Tokens, side: Side
+    ) -> Float[Tensor, "b n w"]:
+        """The condition vector of every token of the state: SiLU(time embedding + what the encoder makes)."""
+        check(tokens.tags.n == side.state, "tokens behind the state's", tokens.tags.n - side.state, "none")
+        assert self.encoder is not None
+
+        def read(layer: nn.Module) -> Tokens:
+            h = layer(self.doors.joined(x_t, cond), side.grid)
+            return Tokens(self.positions(h, tokens.tags), tokens.tags)
+
+        made = self.encoder(read, side, at, self.positions.placing)
+        time, _ = self._times(t, side.grid, x_t)
+        return nn.functional.silu(made if time is None else made + spread(time, tokens.tags))
+
+    def _guided_by(self, vectors: Float[Tensor, "b n w"], tokens: Tokens, side: Side) -> Tokens:
+        """The tokens, each naming its own of the vectors that the decoder is told."""
+        self._tell(side, vectors)
+        return Tokens(tokens.h, self.tags(side.raw))
 
     def _own_times(
         self, vector: Float[Tensor, "b *k w"], extra: dict[str, Tokens], cond: Condition | None
@@ -238,7 +277,10 @@ class TransformerModel(nn.Module):
         key = (grid, device)
         if key not in self.grids:
             with torch.inference_mode(False):  # kept for later passes, which may train
-                self.grids[key] = Tags(n=grid.tokens, coords=grid.coords(device), extent=grid.axes)
+                own = None if self.encoder is None else torch.arange(grid.tokens, device=device)
+                self.grids[key] = Tags(
+                    n=grid.tokens, coords=grid.coords(device), extent=grid.axes, whole=grid.axes, time=own
+                )
         return self.grids[key]
 
     def _vector(
@@ -246,19 +288,23 @@ class TransformerModel(nn.Module):
     ) -> tuple[Float[Tensor, "b *k w"] | None, Tensor | None]:
         """The condition vector, and each token's time index when times differ inside a sample."""
         more = self.doors.vector(cond)
+        time, index = self._times(t, grid, x_t)
+        if time is None or more is None:
+            return (more if time is None else time), index
+        return time + (more if time.ndim == 2 else more.unsqueeze(1)), index
+
+    def _times(self, t: Tensor | None, grid: Grid, x_t: Tensor) -> tuple[Float[Tensor, "b *k w"] | None, Tensor | None]:
+        """The embedding of the time, or of each distinct one and the index of every token's."""
         if self.time is None:
-            return more, None
+            return None, None
         if t is None or t.ndim == 1:
-            vector = self.time(t, len(x_t), x_t.device)
-            return (vector if more is None else vector + more), None
+            return self.time(t, len(x_t), x_t.device), None
         local = grid.per_token(t if t.ndim > len(grid.axes) + 1 else t.unsqueeze(1)).expand(len(x_t), -1)  # (b, n)
         distinct, index = torch.unique(local, return_inverse=True)
         if len(distinct) <= grid.tokens:
-            vector = self.time(distinct, len(distinct), x_t.device).expand(len(x_t), -1, -1)  # (b, k, w)
-        else:
-            flat = self.time(local.flatten(), local.numel(), x_t.device)
-            vector, index = flat.unflatten(0, local.shape), torch.arange(grid.tokens, device=x_t.device)
-        return (vector if more is None else vector + more.unsqueeze(1)), index
+            return self.time(distinct, len(distinct), x_t.device).expand(len(x_t), -1, -1), index  # (b, k, w)
+        flat = self.time(local.flatten(), local.numel(), x_t.device)
+        return flat.unflatten(0, local.shape), torch.arange(grid.tokens, device=x_t.device)
 
 
 def _channels(door: Door) -> int:

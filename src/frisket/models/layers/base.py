@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from frisket.core.errors import unknown
+from frisket.core.condition import Output
+from frisket.core.errors import FrisketError, unknown
 from frisket.core.sites import Dispatch
 from frisket.models.attend import Placing
 from frisket.models.grid import Grid
@@ -27,6 +29,22 @@ class Sizes:
     heads: int
     condition: int
     grid: Grid
+
+
+@dataclass
+class Extras:
+    """What blocks give beside features in one pass, added up over blocks by name. losses: scalar terms, already
+    weighted. aux: numbers a row of the whole batch of `rows`, (rows,)."""
+
+    rows: int
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    aux: dict[str, Tensor] = field(default_factory=dict)
+
+    def on(self, output: Output) -> Output:
+        """`output` with these. Raises `FrisketError` if it has one of that name already."""
+        for name in (*(self.losses.keys() & output.losses.keys()), *(self.aux.keys() & output.aux.keys())):
+            raise FrisketError(f"a block and the head both give {name!r}; one needs another name")
+        return Output(output.pred, {**output.aux, **self.aux}, {**output.losses, **self.losses})
 
 
 @dataclass
@@ -47,6 +65,23 @@ class Side:
     context: Mapping[str, Tokens] = field(default_factory=dict)
     phase: int = 0
     memo: dict[tuple[Tags, Tags], Tags] = field(default_factory=dict, repr=False)
+    own: Tensor | None = None
+    extras: Extras = field(default_factory=lambda: Extras(0))
+
+    def __post_init__(self):
+        self.extras.rows = self.extras.rows or len(self.raw)
+
+    def lose(self, name: str, term: Float[Tensor, ""]) -> None:
+        """Add a loss term of the model's own: scalar, already weighted, added up over blocks."""
+        losses = self.extras.losses
+        losses[name] = losses[name] + term if name in losses else term
+
+    def note(self, name: str, value: Float[Tensor, "b"]) -> None:
+        """Add a number a row to the further outputs `aux[name]`, added up over blocks; 0 in rows that are not here."""
+        if self.own is not None:
+            value = value.new_zeros(self.extras.rows).index_add(0, self.own, value)
+        aux = self.extras.aux
+        aux[name] = aux[name] + value if name in aux else value
 
     def read(self, name: str | None) -> Tokens:
         """The context sequence `name`, or all of them one behind the other. Raises if there is none."""
@@ -62,7 +97,8 @@ class Side:
             grid=self.grid, state=self.state, raw=self.raw[rows],
             vector=None if self.vector is None else self.vector[rows],
             shared={key: value[rows] for key, value in self.shared.items()},
-            context={name: tokens.rows(rows) for name, tokens in self.context.items()}, phase=self.phase,
+            context={name: tokens.rows(rows) for name, tokens in self.context.items()},
+            own=rows if self.own is None else self.own[rows], extras=self.extras, phase=self.phase,
         )  # fmt: skip
 
     def joined(self, tokens: Tokens, context: Tokens) -> Tags:
@@ -75,14 +111,19 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class BranchCall:
-    """One call of one branch: the pass it belongs to, the dispatcher, its `attend` site, its position part, and the
-    site of its hidden units."""
+    """One call of one branch: the pass it belongs to, the dispatcher, its `attend` site, its position part, the site of
+    its hidden units, and its own."""
 
     side: Side
     at: Dispatch
     attend_site: str
     positions: Placing | None
     hidden_site: str = ""
+    place: str = ""
+
+    def inside(self, name: str) -> str:
+        """The site `name` inside the branch. A mixer lists such names in `places`."""
+        return self.at.inside(self.place, name)
 
 
 @runtime_checkable

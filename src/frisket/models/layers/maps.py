@@ -32,11 +32,11 @@ class Kaiming:
 
 
 def conv(
-    channels_in: int, channels_out: int, side: int = 1, *, stride: int = 1, bias: bool = True,
+    channels_in: int, channels_out: int, side: int = 1, *, stride: int = 1, bias: bool = True, groups: int = 1,
     law: Law | None = None, role: Role = "matrix",
 ) -> nn.Conv2d:  # fmt: skip
     """A marked `nn.Conv2d` padded so that stride 1 keeps the size: weight by `law` (Xavier if none), bias zero."""
-    layer = nn.Conv2d(channels_in, channels_out, side, stride=stride, padding=side // 2, bias=bias)
+    layer = nn.Conv2d(channels_in, channels_out, side, stride=stride, padding=side // 2, groups=groups, bias=bias)
     mark(layer, weight=Mark(law or Xavier(), role))
     return mark(layer, bias=Mark(ZEROS, "vector")) if bias else layer
 

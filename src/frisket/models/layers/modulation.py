@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from frisket.core.config import digest
 from frisket.core.registry import register
-from frisket.models.init import ZEROS, Normal, linear, parameter
+from frisket.models.init import ZEROS, Law, Mark, Normal, Uniform, linear, mark, parameter
 from frisket.models.layers.base import Side
 from frisket.models.tokens import Tags, gather
 
@@ -40,7 +40,20 @@ class AdaLNZero:
     """A zero-initialised linear layer a block (DiT, arXiv 2212.09748)."""
 
     def build(self, condition: int, width: int, count: int) -> nn.Module:
-        return _Linear(condition, width * count)
+        return _Linear(condition, width * count, ZEROS)
+
+    def build_shared(self, condition: int, width: int, count: int) -> nn.Module | None:
+        return None
+
+
+@register("modulation/adaln")
+@dataclass(frozen=True, kw_only=True)
+class AdaLN:
+    """A linear layer a block that starts uniform in +- 1 / sqrt(w), bias too: blocks are not the identity at first
+    (MCG-NJU/DDT decoupled_improved_dit.py, which leaves torch's own start)."""
+
+    def build(self, condition: int, width: int, count: int) -> nn.Module:
+        return _Linear(condition, width * count, Uniform(condition**-0.5))
 
     def build_shared(self, condition: int, width: int, count: int) -> nn.Module | None:
         return None
@@ -91,9 +104,9 @@ def shared_key(modulation: Modulation, count: int) -> str:
 
 
 class _Linear(nn.Module):
-    def __init__(self, condition: int, out: int):
+    def __init__(self, condition: int, out: int, law: Law):
         super().__init__()
-        self.linear = linear(condition, out, law=ZEROS, role="modulation")
+        self.linear = mark(linear(condition, out, law=law, role="modulation"), bias=Mark(law, "vector"))
 
     def forward(self, side: Side) -> Tensor:
         return self.linear(side.vector)

@@ -81,10 +81,15 @@ class Learned:
 class Rotary:
     """Rotation of queries and keys by their coordinates (RoPE, arXiv 2104.09864). With several axes the pairs of
     features are shared out among them in order; pairs left over do not turn. layout: which features form a pair:
-    "half" (k and k + d/2) or "interleaved" (2k and 2k + 1)."""
+    "half" (k and k + d/2) or "interleaved" (2k and 2k + 1). span: how far apart the ends of every axis lie, whatever the
+    grid (DDT: 16); None: neighbours are 1 apart."""
 
     layout: Literal["half", "interleaved"] = "half"
     base: float = 10_000.0
+    span: float | None = None
+
+    def __post_init__(self):
+        check(self.span is None or self.span > 0, "positions.span", self.span, "positive, or None")
 
     def build(self, sizes: Sizes) -> nn.Module:
         return _Rotary(self, sizes)
@@ -163,7 +168,7 @@ class _Learned(nn.Module):
 class _Rotary(nn.Module):
     def __init__(self, config: Rotary, sizes: Sizes):
         super().__init__()
-        self.layout, self.base = config.layout, config.base
+        self.layout, self.base, self.span = config.layout, config.base, config.span
 
     @property
     def placing(self) -> Placing:
@@ -177,10 +182,11 @@ class _Rotary(nn.Module):
         return self._turn(q, q_tags), self._turn(k, k_tags), None
 
     def _turn(self, x: Float[Tensor, "b h n d"], tags: Tags) -> Float[Tensor, "b h n d"]:
-        key = ("rotary", x.shape[-1], self.base)
+        key = ("rotary", x.shape[-1], self.base, self.span)
         if key not in tags.memo:
             with torch.inference_mode(False):  # kept for later passes, which may train
-                angles = rotary_angles(_coords(tags), x.shape[-1], self.base)
+                coords = _coords(tags) if self.span is None else _spanned(tags, self.span)
+                angles = rotary_angles(coords, x.shape[-1], self.base)
                 wide = angles if angles.ndim == 2 else angles.unsqueeze(1)  # (n, d/2) or (b, 1, n, d/2)
                 tags.memo[key] = wide.cos().float().to(x.device), wide.sin().float().to(x.device)
         cos, sin = tags.memo[key]
@@ -257,3 +263,12 @@ def _coords(tags: Tags) -> Tensor:
     if tags.coords is None:
         raise FrisketError("positions need tokens that carry coords")
     return tags.coords
+
+
+def _spanned(tags: Tags, span: float) -> Tensor:
+    """Coordinates whose ends lie `span` apart on every axis of the grid that the tokens are of."""
+    coords = _coords(tags)
+    if tags.whole is None:
+        raise FrisketError("positions of a fixed span need tokens of one grid; sequences joined to it have no place")
+    last = torch.tensor([max(1, a - 1) for a in tags.whole], dtype=torch.float64, device=coords.device)
+    return coords.double() * (span / last)

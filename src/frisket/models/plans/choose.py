@@ -122,6 +122,28 @@ class Skip:
         return (*((p * (1 - self.rate), m) for p, m in inner), (self.rate, 0))
 
 
+@register("choose/then")
+@dataclass(frozen=True, kw_only=True)
+class Then:
+    """`first` in the first `share` of the training's steps, then `last`: a sparse phase and a dense one in one run."""
+
+    first: Choose
+    last: Choose
+    share: float = 5 / 6
+
+    def __post_init__(self):
+        check(0 <= self.share <= 1, "choose.share", self.share, "in [0, 1]")
+
+    def ids(self, tags: Tags, step: Step, purpose: str, noise: Float[Tensor, "b"] | None) -> Int[Tensor, "b m"] | None:
+        now = self.first if step.index < self.share * step.total else self.last
+        return now.ids(tags, step, purpose, noise)
+
+    def counts(self, tags: Tags) -> tuple[tuple[float, int], ...]:
+        """In the mean over the run."""
+        phases = ((self.share, self.first), (1 - self.share, self.last))
+        return tuple((share * p, m) for share, choose in phases for p, m in choose.counts(tags) if share > 0)
+
+
 @register("choose/all")
 @dataclass(frozen=True, kw_only=True)
 class All:

@@ -18,6 +18,7 @@ from frisket.core.condition import Condition, Output
 from frisket.core.step import Step
 from frisket.data.base import Batch
 from frisket.processes.base import Corrupted, Estimate, Process
+from frisket.sampling.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,12 @@ class Pass:
 
 
 class Objective(Protocol):
-    """A built objective; an nn.Module if it has weights (a projector), which then learn with the model.
+    """A built objective; an nn.Module if it has weights (a projector), which then learn with the model, are kept in
+    training checkpoints and are no part of the saved pipeline.
 
-    sites: sites of the model whose results it reads, () for none.
+    sites: sites of the model whose results it reads, () for none. A module may also have `fixed`, the names of its
+    submodules that neither learn nor are saved (an encoder, a teacher), and `teacher`, a copy of the model in which the
+    trainer keeps the first average of the model's weights.
     """
 
     sites: tuple[str, ...]
@@ -64,6 +68,10 @@ class Objective(Protocol):
 
 
 class ObjectiveConfig(Protocol):
-    """A registered value ("objective/...")."""
+    """A registered value ("objective/..."). One that computes more than the model's own forward and backward also has
+    `step_macs(experiment, forward)`: these multiply-accumulates of a step for a sample."""
 
-    def build(self, model: nn.Module) -> Objective: ...
+    def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline]) -> Objective:
+        """pipeline: whose model trains. needs: the experiment's further pipelines, by name. Raises `FrisketError` on a
+        model, or a need, that it cannot work with."""
+        ...
