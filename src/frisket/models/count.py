@@ -72,7 +72,8 @@ def _ghost_pass(
 ) -> None:  # fmt: skip
     """One forward of a meta copy."""
     ghost = copy.deepcopy(model).to("meta").requires_grad_(False)  # the counter hooks on what may have a gradient
-    reads_ids = isinstance(getattr(getattr(model, "input", None), "table", None), nn.Embedding)
+    ends = getattr(model, "input", None)
+    reads_ids = isinstance(getattr(ends, "table", None), nn.Embedding) or getattr(ends, "reads_ids", False)
     x = torch.empty((1, *shape), dtype=dtype or (torch.int64 if reads_ids else torch.float32), device="meta")
     encoded = getattr(getattr(model, "doors", None), "encoded", ())
     values = _examples(model) | {name: torch.zeros((1, *shape), dtype=x.dtype) for name in encoded} | dict(cond or {})
