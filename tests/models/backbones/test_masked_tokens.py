@@ -12,6 +12,7 @@ from frisket.core.sites import install
 from frisket.core.step import Step, use_step
 from frisket.interop.mar import PHASED
 from frisket.models.backbones.masked_tokens import MaskedTokens, TokenLevel
+from frisket.models.count import count_macs
 from frisket.models.doors import Door
 from frisket.models.layers.embedders import ClassIds
 from frisket.models.layers.token_heads import EachToken, WholeGrid
@@ -140,3 +141,8 @@ def test_it_fits_a_state_and_refuses_others():
             replace(ONE, **bad)
     with pytest.raises(FrisketError, match="no spans"):
         stirred(ONE)(given(9, [0])[3], None, label(), {"blocks[0:1]": torch.zeros(2, 1, dtype=torch.int64)})
+
+
+def test_a_training_pass_can_be_counted():
+    """The chance of reading pivots is drawn from a step; counting provides one."""
+    assert count_macs(TWO.build().train(), tuple(given(13, [0, 1])[3].shape[1:])) > 0

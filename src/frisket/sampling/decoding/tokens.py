@@ -95,9 +95,6 @@ class Tokens:
         out[..., part] = torch.where(revealed[:, None], made.to(x.dtype), x[..., part])
         return out
 
-    def _inner(self, level: Level) -> Sampler:
-        return self.head
-
 
 def shared_out(total: int, moves: tuple[int, ...]) -> tuple[int, ...]:
     """`total` moves in the proportion of `moves`, at least one each; rounded down but for the last."""
