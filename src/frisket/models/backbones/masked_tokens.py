@@ -51,7 +51,7 @@ PLAIN = Block(
 )
 
 
-@register("backbone/level")
+@register("level/network")
 @dataclass(frozen=True, kw_only=True)
 class TokenLevel:
     """axes: of the level's grid of tokens. head: what denoises them. given: how many numbers it gives a token; `fit`
