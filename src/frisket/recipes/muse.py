@@ -64,6 +64,7 @@ PAPER = Paper(
 )  # fmt: skip
 
 NORM = LayerNorm(eps=1e-6, affine="both")
+PLACES = SinCos(base=50.0, scale=0.06)
 
 
 def block(ratio: float = 4.0, multi_axis: int = 0) -> Block:
@@ -99,9 +100,10 @@ def maskgit(temperature: float = 4.5, *more: Order) -> Ordered:
 
 def network(width: int, blocks: tuple[Block, ...], doors: tuple[Door, ...], heads: int) -> Transformer:
     """A masked-id transformer that is told no time: how much is hidden it sees. Positions are sines of the coordinates,
-    where the paper's are learned: in few steps a fine grid must find its place in the coarse one."""
+    where the paper's are learned: in few steps a fine grid must find its place in the coarse one. They are as small as
+    the vectors of the ids."""
     return Transformer(
-        width=width, heads=heads, time=None, input=Ids(), output=Logits(), positions=SinCos(), doors=doors,
+        width=width, heads=heads, time=None, input=Ids(), output=Logits(), positions=PLACES, doors=doors,
         blocks=blocks, final_norm=NORM, final_modulation=Unmodulated(),
     )  # fmt: skip
 
@@ -191,7 +193,7 @@ def experiment(size: str) -> Experiment:
     width, depth, reads, batch, steps = SIZES[size][1]
     words, coarse = (
         GridIds(blocks=repeat(plain(), 2)),
-        GridIds(positions=SinCos(), stride=2.0, blocks=repeat(plain(), reads)),
+        GridIds(positions=PLACES, stride=2.0, blocks=repeat(plain(), reads)),
     )
     return Experiment(
         name="muse",

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from jaxtyping import TypeCheckError
 from frisket.core import FrisketError
 from frisket.data.scenes import Dial, Object, Scene, draw, render_table, scenes_of, table_of
 from frisket.data.scenes import judge as room
-from frisket.data.scenes.judge import NONE, Judge, Reader, _halved, _lesson, windows_of
+from frisket.data.scenes.judge import NONE, Judge, Reader, _halved, _lattice, _lesson, windows_of
 from frisket.data.scenes.words import describe
 
 EASY = Dial(objects=(1, 2), overlap=0.0, kinds=("shape",), textures=("plain",), sizes=(0.2, 0.24))
@@ -63,6 +64,15 @@ def test_captions_are_found_where_they_are_said(reader, shown):
     right = [p for row in reader.find(x[:24], said) for p in row]
     wrong = [p for row in reader.find(x[:24], said[5:] + said[:5]) for p in row]
     assert sum(right) / len(right) > 2 * sum(wrong) / len(wrong)
+
+
+def test_windows_of_the_search_fit_objects_of_every_size():
+    """A window much smaller than an object sees a piece of it, and true pictures then disagree with their captions."""
+    spots, _, words = _lattice(0.5, 0.5)
+    radii = spots[:, 2]
+    for size in torch.linspace(0.13, 0.36, 24):
+        assert ((radii / size - 1).abs() < 0.15).any(), float(size)
+    assert all(bool(a <= b) for a, b in pairwise(words[radii.argsort()]))
 
 
 def test_the_two_readers_learn_from_disjoint_digits_and_no_test_digit():

@@ -43,6 +43,16 @@ def test_sincos_is_w_first_and_sines_first():
             assert table[n, [k, 4 + k, 8 + k, 12 + k]] == pytest.approx(wanted, abs=1e-6)
 
 
+def test_a_scale_multiplies_the_table_on_every_grid():
+    for grid in (GRID, Grid.of((5, 6))):
+        h = torch.zeros(1, grid.tokens, 16)
+        plain, small = (built(SinCos(base=50.0, scale=k))(h, tags(grid)) for k in (1.0, 0.25))
+        assert plain.abs().max() > 0.9
+        torch.testing.assert_close(small, plain / 4)
+    with pytest.raises(FrisketError, match=r"positions\.scale"):
+        SinCos(scale=0.0)
+
+
 def test_sincos_table_is_frozen_and_saved():
     module = built(SinCos())
     assert list(module.state_dict()) == ["table"]

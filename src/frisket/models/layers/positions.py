@@ -55,12 +55,18 @@ class NoPositions:
 class SinCos:
     """A frozen table: each axis has an equal share of the features, last axis first (w, then h), and in a share all
     sines before all cosines, frequencies base^(-k / count) (facebookresearch/DiT models.py). The table of the fitted
-    grid is saved with the weights; other grids are computed when they come. Features left over by the shares are 0."""
+    grid is saved with the weights; other grids are computed when they come. Features left over by the shares are 0.
+    scale: the table is multiplied by it. Beside ids, whose vectors start small, a table of height 1 drowns what they say
+    for hundreds of steps; there give what the ids start with, such as 0.06."""
 
     base: float = 10_000.0
+    scale: float = 1.0
+
+    def __post_init__(self):
+        check(self.scale > 0, "positions.scale", self.scale, "positive")
 
     def build(self, sizes: Sizes) -> nn.Module:
-        return _SinCos(self.base, sizes)
+        return _SinCos(self, sizes)
 
 
 @register("positions/learned")
@@ -130,23 +136,27 @@ class _SinCos(nn.Module):
     placing = None
     table: Tensor
 
-    def __init__(self, base: float, sizes: Sizes):
+    def __init__(self, config: SinCos, sizes: Sizes):
         super().__init__()
-        self.base, self.width, self.grid = base, sizes.width, sizes.grid
+        self.config, self.width, self.grid = config, sizes.width, sizes.grid
         parameter(self, "table", (sizes.grid.tokens, sizes.width), ZEROS, "table")
 
     def fill_tables(self) -> None:
         """Write the fitted grid's table."""
         with torch.no_grad():
-            self.table.copy_(sincos(self.grid.coords(), self.width, self.base))
+            self.table.copy_(self.at(self.grid.coords()))
+
+    def at(self, coords: Float[Tensor, "n k"]) -> Float[Tensor, "n d"]:
+        """The table's rows for any coordinates."""
+        return sincos(coords, self.width, self.config.base) * self.config.scale
 
     def forward(self, h: Float[Tensor, "b n d"], tags: Tags) -> Float[Tensor, "b n d"]:
         if tags.extent == self.grid.axes:
             return h + self.table
-        key = ("sincos", self.width, self.base)
+        key = ("sincos", self.width, self.config)
         if key not in tags.memo:
             with torch.inference_mode(False):
-                tags.memo[key] = sincos(_coords(tags), self.width, self.base).to(h.device)
+                tags.memo[key] = self.at(_coords(tags)).to(h.device)
         return h + tags.memo[key].to(h.dtype)
 
 
