@@ -33,7 +33,7 @@ from frisket.models.layers.ffn import Gelu
 from frisket.models.layers.grid_ids import GridIds
 from frisket.models.layers.modulation import Unmodulated
 from frisket.models.layers.norms import LayerNorm
-from frisket.models.layers.positions import Learned, SinCos
+from frisket.models.layers.positions import Learned, Positions, SinCos
 from frisket.models.masks.local import Partition
 from frisket.models.masks.strided import Strided
 from frisket.processes.densities import Uniform
@@ -64,7 +64,7 @@ PAPER = Paper(
 )  # fmt: skip
 
 NORM = LayerNorm(eps=1e-6, affine="both")
-PLACES = SinCos(base=50.0, scale=0.06)
+FINE_PLACES = SinCos(base=50.0, scale=0.06)  # no larger than the vectors of ids, which must be read from the first step
 
 
 def block(ratio: float = 4.0, multi_axis: int = 0) -> Block:
@@ -98,12 +98,13 @@ def maskgit(temperature: float = 4.5, *more: Order) -> Ordered:
     return Ordered(orders=orders, select=Budget(curve=CosineCurve(), least=1, kept=1))
 
 
-def network(width: int, blocks: tuple[Block, ...], doors: tuple[Door, ...], heads: int) -> Transformer:
+def network(
+    width: int, blocks: tuple[Block, ...], doors: tuple[Door, ...], heads: int, positions: Positions = SinCos()
+) -> Transformer:
     """A masked-id transformer that is told no time: how much is hidden it sees. Positions are sines of the coordinates,
-    where the paper's are learned: in few steps a fine grid must find its place in the coarse one. They are as small as
-    the vectors of the ids."""
+    where the paper's are learned: in few steps a fine grid must find its place in the coarse one."""
     return Transformer(
-        width=width, heads=heads, time=None, input=Ids(), output=Logits(), positions=PLACES, doors=doors,
+        width=width, heads=heads, time=None, input=Ids(), output=Logits(), positions=positions, doors=doors,
         blocks=blocks, final_norm=NORM, final_modulation=Unmodulated(),
     )  # fmt: skip
 
@@ -193,14 +194,14 @@ def experiment(size: str) -> Experiment:
     width, depth, reads, batch, steps = SIZES[size][1]
     words, coarse = (
         GridIds(blocks=repeat(plain(), 2)),
-        GridIds(positions=PLACES, stride=2.0, blocks=repeat(plain(), reads)),
+        GridIds(positions=FINE_PLACES, stride=2.0, blocks=repeat(plain(), reads)),
     )
     return Experiment(
         name="muse",
         data=DATA,
         codec=Palette(colours=COLOURS),
         process=MASKED,
-        model=network(width, repeat(block(), depth), (caption(words), low(coarse)), heads=4),
+        model=network(width, repeat(block(), depth), (caption(words), low(coarse)), heads=4, positions=FINE_PLACES),
         reads={
             "caption": Reader(codec=Sentences()),
             "low": Reader(key="x", codec=Palette(colours=COLOURS, patch=2)),
