@@ -64,6 +64,7 @@ PAPER = Paper(
 )  # fmt: skip
 
 NORM = LayerNorm(eps=1e-6, affine="both")
+PLACES = SinCos()
 FINE_PLACES = SinCos(base=50.0, scale=0.06)  # no larger than the vectors of ids, which must be read from the first step
 
 
@@ -99,7 +100,7 @@ def maskgit(temperature: float = 4.5, *more: Order) -> Ordered:
 
 
 def network(
-    width: int, blocks: tuple[Block, ...], doors: tuple[Door, ...], heads: int, positions: Positions = SinCos()
+    width: int, blocks: tuple[Block, ...], doors: tuple[Door, ...], heads: int, positions: Positions = PLACES
 ) -> Transformer:
     """A masked-id transformer that is told no time: how much is hidden it sees. Positions are sines of the coordinates,
     where the paper's are learned: in few steps a fine grid must find its place in the coarse one."""
