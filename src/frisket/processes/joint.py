@@ -82,7 +82,7 @@ class Joint:
             raise unknown("entry of the state", name, self.entries)
         return self.entries[name]  # type: ignore[return-value]
 
-    def corrupt(self, x0: State, t: Float[Tensor, "b"], noise: State, known: Known | None = None) -> Corrupted:
+    def corrupt(self, x0: State, t: Float[Tensor, "b ..."], noise: State, known: Known | None = None) -> Corrupted:
         """Every entry at t. Raises `FrisketError` on times that differ inside a sample."""
         if t.ndim != 1:
             raise FrisketError(f"process/joint has one time a sample; got times of shape {tuple(t.shape)}")

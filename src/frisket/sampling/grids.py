@@ -54,7 +54,7 @@ class Shifted:
 
     def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
         u = self.base.times(steps, process)
-        return (self.shift * u / (1 + (self.shift - 1) * u)).clamp(max=1.0)  # rounding may pass 1
+        return torch.where(u == 1, u, self.shift * u / (1 + (self.shift - 1) * u))  # 1 stays 1, whatever the rounding
 
 
 @register("grid/last")

@@ -42,7 +42,6 @@ class Contrastive:
 
     def __post_init__(self):
         check(0 <= self.weight < 1, "objective.weight", self.weight, "in [0, 1); from 1 on the loss has no minimum")
-        check(self.over in ("uniform", "linear"), "objective.over", self.over, "'uniform' or 'linear'")
 
     def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline]) -> ContrastiveTerm:
         """Raises `FrisketError` on a process that is not gaussian."""
