@@ -10,7 +10,6 @@ from frisket.codecs.base import Spec
 from frisket.codecs.beside import Beside
 from frisket.codecs.pixels import Pixels
 from frisket.codecs.summary import Sampled
-from frisket.codecs.text import Characters
 from frisket.core import FrisketError
 from frisket.data.digits import Digits
 from frisket.testing import check_config
@@ -77,7 +76,11 @@ def test_what_cannot_be_an_entry_is_refused():
     for names in ({}, {"x": Pixels()}, {"no name": Pixels()}):
         with pytest.raises(FrisketError, match="entries"):
             Beside(entries=names)
-    ids = Beside(entries={"text": Characters(alphabet="ab")}).build()
+    class Symbols(Corner):
+        def spec(self, info):
+            return Spec(kind="ids", shape=(4,), vocabulary=3)
+
+    ids = Beside(entries={"text": Symbols()}).build()
     with pytest.raises(FrisketError, match="no continuous"):
         ids.spec(Digits().open().info)
     nested = Beside(main=Beside(entries={"a": Corner()}), entries={"b": Pixels()}).build()
