@@ -76,6 +76,7 @@ def test_what_cannot_be_an_entry_is_refused():
     for names in ({}, {"x": Pixels()}, {"no name": Pixels()}):
         with pytest.raises(FrisketError, match="entries"):
             Beside(entries=names)
+
     class Symbols(Corner):
         def spec(self, info):
             return Spec(kind="ids", shape=(4,), vocabulary=3)

@@ -53,7 +53,7 @@ def test_it_is_the_networks_summary_of_the_state_that_it_reads():
 
 
 def test_weights_come_from_the_same_network_only():
-    fitted, given = trained()
+    fitted = trained()[0]
     codec = fitted.build()
     with pytest.raises(FrisketError, match="encoder"):
         codec.take({})
@@ -65,9 +65,11 @@ def test_weights_come_from_the_same_network_only():
 
 
 def test_its_weights_are_saved_with_the_pipeline(tmp_path):
-    _, given = trained()
+    given = trained()[1]
     codec = Beside(entries={"cls": CONFIG}).fit(SOURCE)
-    model = Transformer(width=16, blocks=Transformer().blocks[:1]).fit(codec.build().spec(SOURCE.info), 1, {"label": 10})
+    model = Transformer(width=16, blocks=Transformer().blocks[:1]).fit(
+        codec.build().spec(SOURCE.info), 1, {"label": 10}
+    )
     process = Joint(entries={"x": Joint().main, "cls": Joint().main})
     pipeline = Pipeline(model.build(), process, codec, Sampler(steps=2), SOURCE.info)
     pipeline.coder.take({"encoder": given})

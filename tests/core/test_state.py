@@ -14,10 +14,15 @@ STATE = {"x": torch.arange(12.0).reshape(2, 3, 2), "cls": torch.arange(100.0, 10
 
 
 @settings(max_examples=20, deadline=None)
-@given(sizes=st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=3), min_size=1, max_size=4), rows=st.integers(1, 3))
+@given(
+    sizes=st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=3), min_size=1, max_size=4), rows=st.integers(1, 3)
+)
 def test_packing_and_unpacking_are_inverse(sizes, rows):
     layout = Layout({f"e{i}": tuple(size) for i, size in enumerate(sizes)})
-    state = {n: torch.randn(rows, *s, generator=torch.Generator().manual_seed(i)) for i, (n, s) in enumerate(layout.shapes.items())}  # fmt: skip
+    state = {
+        n: torch.randn(rows, *s, generator=torch.Generator().manual_seed(i))
+        for i, (n, s) in enumerate(layout.shapes.items())
+    }
     flat = layout.pack(state)
     assert flat.shape == (rows, layout.size)
     back = layout.unpack(flat)
@@ -48,6 +53,9 @@ def test_a_single_tensor_is_the_main_entry():
     assert shape_of(x) == (3, 2)
     assert shape_of(STATE) == {"x": (3, 2), "cls": (2,)}
     assert by_name(lambda name, a, b: (name, a + b), 1, 2) == ("x", 3)
-    assert by_name(lambda name, a, b: (name, a + b), {"a": 1, "b": 2}, {"b": 5, "a": 3}) == {"a": ("a", 4), "b": ("b", 7)}
+    assert by_name(lambda name, a, b: (name, a + b), {"a": 1, "b": 2}, {"b": 5, "a": 3}) == {
+        "a": ("a", 4),
+        "b": ("b", 7),
+    }
     assert empty((3,), 2, dtype=torch.int64).shape == (2, 3)
     assert {n: v.shape for n, v in empty({"a": (3,)}, device="meta").items()} == {"a": (1, 3)}

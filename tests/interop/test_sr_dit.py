@@ -135,7 +135,8 @@ def test_the_loss_is_the_official_one_term_by_term(model, held, weights):
     process = process_for(shape)
     assert pipeline.process == process
     target = Told(turned(held["loss/target"]))
-    parts = (Alignment(block=1, weight=0.5, target=target, projector=Projector(hidden=8)), Contrastive(), Contrastive(over="linear", name="late"))  # fmt: skip
+    aligned = Alignment(block=1, weight=0.5, target=target, projector=Projector(hidden=8))
+    parts = (aligned, Contrastive(), Contrastive(over="linear", name="late"))
     task = Diffusion(objectives=parts).build(pipeline, {})
     task.objectives[0].projector = projectors("repa", weights)[0]
     step = Step(seed=0, sample=torch.arange(3), total=10)
@@ -175,9 +176,16 @@ def test_guided_sampling_is_the_official_one(model, held, monkeypatch):
 
     with torch.no_grad():
         *_, before, last = sampler.run(
-            Single(), process_for(shape["x"]), shape=shape, step=step, cond=Condition.of(label=held["in/y"]), start=start
+            Single(),
+            process_for(shape["x"]),
+            shape=shape,
+            step=step,
+            cond=Condition.of(label=held["in/y"]),
+            start=start,
         )
-    official = last.x["x"] - before.t * last.estimate.noise["x"]  # its last move keeps the drift that balances the noise
+    official = (
+        last.x["x"] - before.t * last.estimate.noise["x"]
+    )  # its last move keeps the drift that balances the noise
     torch.testing.assert_close(official.float(), held["sde/out"], rtol=1e-4, atol=1e-4)
     assert before.t < 0.005
 

@@ -11,8 +11,8 @@ from frisket.codecs.summary import Dinov2Class
 from frisket.core.step import Step
 from frisket.experiments.arms import arms_of, equal_flops
 from frisket.experiments.experiment import train_flops
-from frisket.experiments.system import build
 from frisket.experiments.phases import Given
+from frisket.experiments.system import build
 from frisket.processes.gaussian import Gaussian
 from frisket.recipes import sr_dit
 from frisket.tasks.objectives.contrastive import Contrastive

@@ -39,7 +39,8 @@ class Codec(Protocol):
     """A built codec."""
 
     def encode(self, x: Any, draw: Tensor | None = None) -> State:
-        """Data to state (b, ...), or a dict of entries; `draw` (standard normal, shaped as "x") samples the posterior, None takes its mode."""
+        """Data to state (b, ...), or a dict of entries; `draw` (standard normal, shaped as "x") samples the posterior,
+        None takes its mode."""
         ...
 
     def decode(self, state: State) -> Any:

@@ -132,7 +132,9 @@ class Dinov2Class:
         try:
             model = AutoModel.from_pretrained(self.model, use_safetensors=True)
         except OSError as error:
-            raise FrisketError(f"codec.model = {self.model!r} cannot be loaded: {' '.join(str(error).split())}") from None
+            raise FrisketError(
+                f"codec.model = {self.model!r} cannot be loaded: {' '.join(str(error).split())}"
+            ) from None
         return Dinov2Codec(model, self.size)
 
 

@@ -77,9 +77,7 @@ class Layout:
 
     def _wide(self, name: str, value: Tensor) -> Tensor:
         shape = self.shapes[name]
-        fits = value.ndim == len(shape) + 1 and all(
-            a in (1, b) for a, b in zip(value.shape[1:], shape, strict=True)
-        )
+        fits = value.ndim == len(shape) + 1 and all(a in (1, b) for a, b in zip(value.shape[1:], shape, strict=True))
         if not fits:
             raise FrisketError(f"entry {name!r} has the shape {tuple(value.shape[1:])}; the state wants {shape}")
         return value.expand(len(value), *shape)

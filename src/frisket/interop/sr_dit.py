@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from frisket.codecs.beside import Beside
 from frisket.codecs.summary import Sampled
+from frisket.core.condition import Condition
 from frisket.core.errors import check
 from frisket.core.sites import install
 from frisket.core.step import Step, use_step
-from frisket.core.condition import Condition
 from frisket.interop.aligned import projectors
 from frisket.interop.dit import BLOCK, ENDS, wired
 from frisket.interop.golden import stored
@@ -79,7 +79,9 @@ def sampler_for(shape: tuple[int, ...]) -> Sampler:
 def speedrun_block(values: Values) -> Block:
     """RMS norms throughout, rotary positions beside the added ones, values kept or mixed."""
     attention = Attention(qk_norm=HEADS, positions=Rotary(layout="interleaved"), values=values)
-    return Block(branches=(Branch(name="attn", mixer=attention, norm=BARE), Branch(name="ffn", mixer=Gelu(), norm=BARE)))
+    return Block(
+        branches=(Branch(name="attn", mixer=attention, norm=BARE), Branch(name="ffn", mixer=Gelu(), norm=BARE))
+    )
 
 
 def speedrun_blocks(depth: int) -> tuple[Block, ...]:
@@ -114,7 +116,9 @@ def load_sr_dit(
     patches, table = weights("x_embedder.proj.weight"), weights("pos_embed")
     width, channels, patch, _ = patches.shape
     side = math.isqrt(table.shape[1] - 1) * patch
-    check(input_size is None or input_size == side, "input_size", input_size, f"{side}, by the positions in the weights")
+    check(
+        input_size is None or input_size == side, "input_size", input_size, f"{side}, by the positions in the weights"
+    )
     check(not bool(table[0, 0].any()), "first row of pos_embed", "numbers", "zeros: the class token has no place")
     depth, labels = weights.depth("blocks."), weights("y_embedder.embedding_table.weight")
     heads = published_heads(DIT, depth, width) if num_heads is None else num_heads

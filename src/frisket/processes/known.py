@@ -58,9 +58,7 @@ class Known:
 
 
 def _check(name: str, values: Tensor, where: Tensor) -> None:
-    fits = where.ndim == values.ndim and all(
-        w in (1, v) for w, v in zip(where.shape, values.shape, strict=True)
-    )
+    fits = where.ndim == values.ndim and all(w in (1, v) for w, v in zip(where.shape, values.shape, strict=True))
     if not fits:
         raise FrisketError(
             f"known.where of shape {tuple(where.shape)} does not fit values of shape {tuple(values.shape)}; each axis "

@@ -96,7 +96,9 @@ BLOCK = 1  # the second: alignment sees it
 Change = Callable[[Experiment], Experiment]
 
 
-def sit(data: Data, *, width: int = 48, depth: int = 6, batch: int = 16, steps: int = 160, patch: int = PATCH) -> Experiment:
+def sit(
+    data: Data, *, width: int = 48, depth: int = 6, batch: int = 16, steps: int = 160, patch: int = PATCH
+) -> Experiment:
     """What everything is added to: a small SiT in pixels. Its process takes a second entry where the codec makes one."""
     joint = Joint(entries={"x": Gaussian(), "cls": Gaussian()}, weights={"cls": 0.03})
     return Experiment(

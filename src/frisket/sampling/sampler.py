@@ -68,8 +68,9 @@ class Sampler:
     ) -> Iterator[Snapshot]:  # fmt: skip
         """Yield a snapshot of the start and after every move.
 
-        shape: of one state, or of each of its entries, batch left out; the batch is `step.sample`. known: needs a correction that imposes it.
-        others: further models, by the names that the guidance uses. grad: keep the graph through all moves.
+        shape: of one state, or of each of its entries, batch left out; the batch is `step.sample`. known: needs a
+        correction that imposes it. others: further models, by the names that the guidance uses. grad: keep the graph
+        through all moves.
         Raises `FrisketError` before any work on what does not fit.
         """
         check(len(step.sample) > 0, "batch", len(step.sample), "at least 1")

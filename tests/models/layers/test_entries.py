@@ -26,7 +26,8 @@ from frisket.testing.backbones import stir
 SPEC = Spec(kind="continuous", shape=(1, 4, 4), beside={"cls": (5,), "style": (3,)})
 T = torch.tensor([0.2, 0.5, 0.9])
 COND = Condition.of(label=torch.tensor([0, 1, 2]))
-CONFIG = Transformer(width=16, heads=2, input=Patches(patch=1), doors=(Door(embedder=ClassIds(classes=3)),), blocks=repeat(Block(), 3))
+DOORS = (Door(embedder=ClassIds(classes=3)),)
+CONFIG = Transformer(width=16, heads=2, input=Patches(patch=1), doors=DOORS, blocks=repeat(Block(), 3))
 
 
 def state(rows=3, seed=0):

@@ -29,9 +29,15 @@ def block(values):
     return Block(branches=(Branch(name="attn", mixer=Attention(values=values)), Branch(name="ffn", mixer=Gelu())))
 
 
-def network(first=Kept(), rest=Residual(), depth=3):
+KEPT, MIXED = Kept(), Residual()
+
+
+def network(first=KEPT, rest=MIXED, depth=3):
     config = Transformer(
-        width=16, heads=2, doors=(Door(embedder=ClassIds(classes=3)),), blocks=(block(first), *repeat(block(rest), depth - 1))
+        width=16,
+        heads=2,
+        doors=(Door(embedder=ClassIds(classes=3)),),
+        blocks=(block(first), *repeat(block(rest), depth - 1)),
     )
     model = config.build()
     stir(model, 0.2)

@@ -33,7 +33,10 @@ def seen(process, x0, noise, pred, t=T):
     return Pass({}, STEP, process, Pixels(), torch.nn.Identity(), None, corrupted, Output(pred), {})
 
 
-def term(process=Gaussian(), **config):
+FLOW = Gaussian()
+
+
+def term(process=FLOW, **config):
     pipeline = Pipeline(Transformer().build(), process, Pixels(), Sampler(), Info(kind="image", shape=(1, 8, 8)))
     return Contrastive(**config).build(pipeline, {})
 

@@ -154,7 +154,12 @@ class TransformerModel(nn.Module):
     def _check_encoder(self) -> None:
         sizes, behind = self.sizes, [name for name, way in self.doors.ways.items() if way == "tokens"]
         check(sizes.condition == sizes.width, "condition", sizes.condition, f"the width {sizes.width} under an encoder")
-        check(not self.config.beside, "model.beside", self.config.beside, "() under an encoder, which reads the grid alone")
+        check(
+            not self.config.beside,
+            "model.beside",
+            self.config.beside,
+            "() under an encoder, which reads the grid alone",
+        )
         check(not behind, "doors by tokens", behind, "none under an encoder, which has no vector for them")
 
     def _share(self, modulation: Modulation, count: int) -> None:
@@ -179,8 +184,9 @@ class TransformerModel(nn.Module):
     def forward(
         self, x_t: State, t: Tensor | None = None, cond: Condition | None = None, keep: Keep | None = None
     ) -> Output:
-        """x_t (b, *s), or its entries by name; t (b,) or one an element, the network's own time; keep: span (a plan's, or any run "blocks[i:j]")
-        -> who passes, state tokens int64 (b, m), a row of -1 or no column where a sample skips it; None: everybody.
+        """x_t (b, *s), or its entries by name; t (b,) or one an element, the network's own time; keep: span (a plan's, or
+        any run "blocks[i:j]") -> who passes, state tokens int64 (b, m), a row of -1 or no column where a sample skips it;
+        None: everybody.
 
         Raises `FrisketError` on condition names that no door reads or that are missing, a state of another kind, spans
         that do not exist or overlap, and ids that do not name tokens.

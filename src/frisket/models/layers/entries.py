@@ -83,7 +83,12 @@ class Entries(nn.Module):
         wanted = sorted([MAIN, *self.numbers]) if self.numbers else ["one tensor"]
         check(found == wanted, "entries of the state", ", ".join(found), ", ".join(wanted))
         for name, numbers in self.numbers.items():
-            check(tuple(state[name].shape[1:]) == (numbers,), f"shape of {name!r}", tuple(state[name].shape), f"(b, {numbers})")
+            check(
+                tuple(state[name].shape[1:]) == (numbers,),
+                f"shape of {name!r}",
+                tuple(state[name].shape),
+                f"(b, {numbers})",
+            )
         return state[MAIN]
 
     def forward(self, state: State, h: Float[Tensor, "b n d"]) -> Float[Tensor, "b m d"]:
