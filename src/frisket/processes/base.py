@@ -20,10 +20,9 @@ from frisket.processes.known import Known
 
 @dataclass(frozen=True, kw_only=True)
 class Corrupted:
-    """One noised batch and what made it. x_t, x0, noise: (b, *s), or dicts of entries. t: the time
-    that was asked for, (b,). local: each element's own time under the process's clock, broadcastable to the state; equal
-    to t under the global clock.
-    known: what was given and kept clean. hidden: bool (b, *grid), masked processes only: True where x_t hides x0."""
+    """One noised batch and what made it. x_t, x0, noise: (b, *s), or dicts of entries. t: the time that was asked for,
+    (b,). local: each element's own time under the process's clock, broadcastable to the state; equal to t under the
+    global clock. known: what was given and kept clean. hidden: bool (b, *grid), masked processes only: True where x_t hides x0."""
 
     x_t: State
     x0: State

@@ -27,9 +27,9 @@ from frisket.processes.known import Known
 class Snapshot:
     """The state after move `index` of `total`: x (b, *s), or a dict of entries, at time t, and the last estimate (None
     when the move made no forward; of the evaluated rows only when those were fewer than b). index 0 is the start itself.
-    rows: how many rows went through each model so far, by its name ("" is the one being sampled), every branch counted; times
-    `count_macs(model.config)` that is the cost of a run without caches. reports: what the sampler's caches did so far,
-    in their order, those on the model being sampled first; they are the run's own and go on changing with it."""
+    rows: how many rows went through each model so far, by its name ("" is the one being sampled), every branch counted;
+    times `count_macs(model.config)` that is the cost of a run without caches. reports: what the sampler's caches did so
+    far, in their order, those on the model being sampled first; they are the run's own and go on changing with it."""
 
     x: State
     t: float
