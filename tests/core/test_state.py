@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frisket.core.errors import FrisketError
-from frisket.core.state import Layout, by_name, empty, main, shape_of
+from frisket.core.state import Layout, by_name, empty, main, moved, shape_of
 
 STATE = {"x": torch.arange(12.0).reshape(2, 3, 2), "cls": torch.arange(100.0, 104.0).reshape(2, 2)}
 
@@ -59,3 +59,5 @@ def test_a_single_tensor_is_the_main_entry():
     }
     assert empty((3,), 2, dtype=torch.int64).shape == (2, 3)
     assert {n: v.shape for n, v in empty({"a": (3,)}, device="meta").items()} == {"a": (1, 3)}
+    assert moved(STATE, "cpu")["cls"].equal(STATE["cls"])
+    assert moved(x, "meta").is_meta

@@ -46,6 +46,11 @@ def shape_of(state: State) -> Shape:
     return by_name(lambda _, value: tuple(value.shape[1:]), state)
 
 
+def moved(state: State, device: torch.device | str) -> State:
+    """The state on another device."""
+    return by_name(lambda _, value: value.to(device), state)
+
+
 def empty(shape: Shape, rows: int = 1, **kwargs: Any) -> State:
     """An uninitialised state. kwargs: those of `torch.empty`."""
     return by_name(lambda _, size: torch.empty((rows, *size), **kwargs), shape)

@@ -7,7 +7,7 @@ Shapes: b batch, n items, k times.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from frisket.codecs.base import Codec
 from frisket.core.condition import Condition
 from frisket.core.errors import check
-from frisket.core.state import main, shape_of
+from frisket.core.state import main, moved, shape_of
 from frisket.core.step import Step, use_step
 from frisket.data.base import Batch, Source
 from frisket.evaluation.intervals import Interval, bootstrap_mean
@@ -104,7 +104,7 @@ def _losses(
     for index, time in enumerate(grid):
         step = Step(seed=seed, sample=ids.to(device), index=index, total=len(grid), run="heldout")
         t = torch.full((len(ids),), time, device=device)
-        corrupted = process.corrupt(x0, t, _moved(process.noise(shape_of(x0), step), device), known)
+        corrupted = process.corrupt(x0, t, moved(process.noise(shape_of(x0), step), device), known)
         with use_step(step):
             output = model(corrupted.x_t, process.model_time(corrupted.local), cond)
         terms = process.loss(output, corrupted, valid)
@@ -125,6 +125,4 @@ def reads(model: Any) -> tuple[str, ...]:
 
 
 def _moved(x: Any, device: str) -> Any:
-    if isinstance(x, Mapping):
-        return {name: _moved(value, device) for name, value in x.items()}
     return x.to(device) if isinstance(x, Tensor) else x

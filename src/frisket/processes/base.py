@@ -22,7 +22,8 @@ from frisket.processes.known import Known
 class Corrupted:
     """One noised batch and what made it. x_t, x0, noise: (b, *s), or dicts of entries. t: the time that was asked for,
     (b,). local: each element's own time under the process's clock, broadcastable to the state; equal to t under the
-    global clock. known: what was given and kept clean. hidden: bool (b, *grid), masked processes only: True where x_t hides x0."""
+    global clock. known: what was given and kept clean. hidden: bool (b, *grid), masked processes only: True
+    where x_t hides x0."""
 
     x_t: State
     x0: State
