@@ -15,6 +15,7 @@ from frisket.processes.known import Known
 from frisket.processes.paths import Trigonometric
 from frisket.sampling.base import Start
 from frisket.sampling.corrections import ImposeKnown
+from frisket.sampling.grids import Rho
 from frisket.sampling.guidance import Branch, Guidance, cfg
 from frisket.sampling.joined import FlatProcess
 from frisket.sampling.sampler import Sampler
@@ -147,3 +148,12 @@ def test_what_needs_channels_or_other_shapes_is_refused():
         Sampler(guidance=cfg(2.0, channels=1)).sample(Apart(), PROCESS, shape=SHAPES, step=STEP, cond=LABEL)
     with pytest.raises(FrisketError, match="entr"):
         Sampler().sample(Apart(), PROCESS, shape=SHAPES, step=STEP, cond=LABEL, start=Start(x=starts()["x"], t=1.0))
+
+
+@pytest.mark.parametrize("update", [Euler(), Heun(), DDIM(eta=0.5), DPMSolver2M(), SDEEuler(), Ancestral()])
+def test_a_joint_process_of_one_tensor_samples_as_that_of_x(update):
+    sampler = Sampler(steps=4, update=update, grid=Rho(high=20.0))
+    ours, theirs = (
+        sampler.sample(Apart(), process, shape=SHAPES["x"], step=STEP, cond=LABEL) for process in (PROCESS, PROCESS.main)
+    )
+    assert torch.equal(ours, theirs)

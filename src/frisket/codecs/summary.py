@@ -29,7 +29,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Summarising(Protocol):
     """A registered value whose network has `summary(state) -> (b, width)`."""
 
-    width: int
+    @property
+    def width(self) -> int: ...
 
     def fit(self, spec: Spec, channels_out: int, classes: Mapping[str, int]) -> Summarising: ...
 

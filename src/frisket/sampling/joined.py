@@ -86,12 +86,12 @@ class FlatProcess:
         return Level(**{k: self.layout.pack({n: getattr(at, k) for n, at in levels.items()}) for k in names})
 
     def velocity(self, estimate: Estimate, x: Tensor, t: Tensor) -> Float[Tensor, "b n"]:
-        level = self.level(t, x)
-        return level.d_alpha * estimate.x0 + level.d_sigma * estimate.noise
+        level, x0, noise = self.level(t, x), given(estimate.x0), given(estimate.noise)
+        return level.d_alpha * x0 + level.d_sigma * noise
 
     def posterior(self, x: Tensor, estimate: Estimate, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of the ancestral step, entry by entry."""
-        x0 = self.layout.unpack(estimate.x0)
+        x0 = self.layout.unpack(given(estimate.x0))
         found = {
             name: self.process.of(name).posterior(value, Estimate(x0=x0[name]), t, s)
             for name, value in self.layout.unpack(x).items()
@@ -112,6 +112,12 @@ class FlatProcess:
         return Estimate(x0=self.layout.pack(estimate.x0), noise=self.layout.pack(estimate.noise))
 
 
+def given(value: Tensor | None) -> Tensor:
+    """What an estimate of a gaussian process always holds."""
+    assert value is not None
+    return value
+
+
 def flat_known(known: Known | None, layout: Layout) -> Known | None:
     return None if known is None else Known(values=layout.pack(known.values), where=layout.pack(known.where))
 
@@ -124,4 +130,4 @@ def whole_estimate(estimate: Estimate | None, layout: Layout) -> Estimate | None
     """A flat estimate entry by entry."""
     if estimate is None:
         return None
-    return Estimate(x0=layout.unpack(estimate.x0), noise=layout.unpack(estimate.noise))
+    return Estimate(x0=layout.unpack(given(estimate.x0)), noise=layout.unpack(given(estimate.noise)))

@@ -224,7 +224,7 @@ class _Run:
             x = correction.after(x, s, at)
         return x
 
-    def _snapshot(self, x: Tensor, t: float, index: int, total: int, estimate: Estimate | None) -> Snapshot:
+    def _snapshot(self, x: State, t: float, index: int, total: int, estimate: Estimate | None) -> Snapshot:
         reports = tuple(mounted.report for each in self.mounted.values() for mounted in each)
         if self.layout is not None:
             x, estimate = self.layout.unpack(x), whole_estimate(estimate, self.layout)

@@ -29,8 +29,11 @@ from frisket.models.layers.norms import Norm, RMSNorm
 class Entry(Protocol):
     """A registered value ("entry/..."). name: in the state. numbers: z, set by `fit`."""
 
-    name: str
-    numbers: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def numbers(self) -> int: ...
 
     def build(self, width: int) -> nn.Module: ...
 
@@ -102,7 +105,7 @@ class Entries(nn.Module):
         """The prediction: that of the grid alone, or with it one for each entry from its last features."""
         if not self.numbers:
             return grid
-        return {MAIN: grid} | {name: v.output(h[:, i]) for i, (name, v) in enumerate(self.vectors.items())}
+        return {MAIN: grid} | {name: v.output(h[:, i]) for i, (name, v) in enumerate(self.vectors.items())}  # type: ignore[operator]
 
 
 def fitted(held: tuple[Entry, ...], wanted: Mapping[str, tuple[int, ...]]) -> tuple[Entry, ...]:

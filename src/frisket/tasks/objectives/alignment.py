@@ -83,7 +83,7 @@ class AlignmentModule(nn.Module):
         h, ids = state_tokens(seen.taps[self.sites[0]], self.tokens)
         self.target.eval()
         with torch.no_grad():
-            wanted = (self.target.whole if self.more else self.target)(seen.batch["x"])
+            wanted = self.target.whole(seen.batch["x"]) if self.more else self.target(seen.batch["x"])  # type: ignore[operator]
         cosine = 1 - Cosine().between(self.projector(h), same_tokens(wanted, ids))
         return {self.config.name: -self.config.weight * cosine}
 

@@ -51,12 +51,13 @@ class Contrastive:
         return ContrastiveTerm(self)
 
 
-@dataclass(frozen=True)
 class ContrastiveTerm:
     """A built `Contrastive`."""
 
-    config: Contrastive
     sites: tuple[str, ...] = ()
+
+    def __init__(self, config: Contrastive):
+        self.config = config
 
     def loss(self, seen: Pass) -> dict[str, Float[Tensor, "b"]]:
         """The term, 0 or less. Raises `FrisketError` on a batch of one, which has no other sample."""
