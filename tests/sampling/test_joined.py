@@ -154,6 +154,7 @@ def test_what_needs_channels_or_other_shapes_is_refused():
 def test_a_joint_process_of_one_tensor_samples_as_that_of_x(update):
     sampler = Sampler(steps=4, update=update, grid=Rho(high=20.0))
     ours, theirs = (
-        sampler.sample(Apart(), process, shape=SHAPES["x"], step=STEP, cond=LABEL) for process in (PROCESS, PROCESS.main)
+        sampler.sample(Apart(), process, shape=SHAPES["x"], step=STEP, cond=LABEL)
+        for process in (PROCESS, PROCESS.main)
     )
     assert torch.equal(ours, theirs)

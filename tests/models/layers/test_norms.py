@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from frisket.models.init import build_real
-from frisket.models.layers.norms import LayerNorm, RMSNorm
+from frisket.models.layers.norms import LayerNorm, NoNorm, RMSNorm
 
 X = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0)) * 3 + 1
 
@@ -39,3 +39,8 @@ def test_rms_norm(affine):
 def test_fresh_weights_are_neutral(config):
     fresh, bare = build_real(lambda: config.build(8)), build_real(lambda: type(config)(affine="none").build(8))
     torch.testing.assert_close(fresh(X), bare(X))
+
+
+def test_no_norm_is_the_identity():
+    x = torch.randn(2, 3, 4)
+    assert NoNorm().build(4)(x) is x
