@@ -6,11 +6,11 @@ matching, and a time shift of training and of the sampler's grid. Each is one li
 Official code: SwayStar123/SpeedrunDiT (read for facts). It computes the middle of a skipping batch and throws it away,
 here it is not computed; its norms of queries and keys take the epsilon of their dtype, here that of float32; the path is
 dropped by the batch, on all processes at once, as there. The last move of its sampler keeps the drift that balances the
-noise of the others, here it follows the flow. Its autoencoder (INVAE, latents times 0.3099) is read here in
-diffusers' form, which the release does not have: `paper` names a local folder for it, and is built, not trained.
-No DINOv2 can be trained here: at `tiny` and `small` the encoder is that of `repa`, trained first on the labels of the
-same images, and the class vector is the mean of its features at unit mean square. The published shift, sqrt(numbers /
-4,096), is below 1 for such small states and moves times towards the data.
+noise of the others, here it follows the flow. Its autoencoder (INVAE, latents times 0.3099) is read here in diffusers' form,
+which the release does not have: `paper` names a local folder for it, and is built, not trained.
+There is one phase: no dense one follows the sparse steps. No DINOv2 can be trained here: at `tiny` and `small` the encoder
+is that of `repa`, trained first on the labels of the same images, and the class vector is the mean of its features at unit
+mean square. The published shift, sqrt(numbers / 4,096), is below 1 for such small states and moves times towards the data.
 """
 
 from __future__ import annotations
