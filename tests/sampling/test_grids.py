@@ -105,3 +105,13 @@ def test_a_last_move_of_its_own_length():
     assert Last().times(1, Gaussian()).tolist() == [1.0, 0.0]
     with pytest.raises(FrisketError, match=r"grid\.last"):
         Last(last=1.0)
+
+
+def test_a_shift_of_another_grid_starts_at_one_exactly():
+    base = Last(last=0.04)
+    for shift in (0.0884, 0.433, 2**0.5, 3.0):
+        found = Shifted(shift=shift, base=base).times(5, Gaussian())
+        u = base.times(5, Gaussian())
+        torch.testing.assert_close(found, shift * u / (1 + (shift - 1) * u))
+        assert float(found[0]) == 1.0
+        assert float(found[-1]) == 0.0

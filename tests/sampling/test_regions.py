@@ -25,3 +25,13 @@ def test_a_coarse_cell_with_one_repainted_pixel_is_not_known(y, x):
 def test_grids_that_do_not_divide():
     with pytest.raises(FrisketError, match="does not divide"):
         known_state(torch.zeros(1, 2, 3, 3), torch.zeros(1, 1, 8, 8, dtype=torch.bool))
+
+
+def test_of_several_entries_the_cells_of_x_are_known():
+    repaint = torch.zeros(1, 3, 8, 8, dtype=torch.bool)
+    repaint[..., 4:] = True
+    state = {"x": torch.zeros(1, 5, 4, 4), "cls": torch.ones(1, 6)}
+    known = known_state(state, repaint)
+    assert torch.equal(known.where["x"], known_state(state["x"], repaint).where)
+    assert not known.where["cls"].any()
+    assert torch.equal(known.values["cls"], state["cls"])

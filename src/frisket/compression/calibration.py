@@ -19,6 +19,7 @@ from frisket.core.condition import Condition, Output
 from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.core.sites import Handler, install
+from frisket.core.state import moved, shape_of
 from frisket.core.step import Step, use_step
 from frisket.data.base import Batch, Source, Stream
 from frisket.processes.base import Corrupted, Process
@@ -58,7 +59,7 @@ class Calibration:
                 x0 = pipeline.coder.encode(_moved(batch["x"], pipeline.device))
             process = pipeline.process
             t = process.times(_uniform(process, step))
-            corrupted = process.corrupt(x0, t, process.noise(tuple(x0.shape[1:]), step).to(x0.device))
+            corrupted = process.corrupt(x0, t, moved(process.noise(shape_of(x0), step), pipeline.device))
             valid = _moved(batch.get("valid"), pipeline.device)
             cond = _condition(pipeline, batch)
             out.append(CalibrationPass(corrupted, process.model_time(corrupted.local), cond, step, valid))

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from frisket.core.errors import check, unknown
+from frisket.core.state import State
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ def _moved(value: Tensor, args: tuple, kwargs: dict) -> Tensor:
 @dataclass
 class Output:
     """What a backbone returns: the prediction in the process's own terms, further predictions, and loss terms of the
-    model's own (an expert router's balance, for example; scalars, already weighted)."""
+    model's own (an expert router's balance, for example; scalars, already weighted). pred is a dict where the state is."""
 
-    pred: Float[Tensor, "b ..."]
+    pred: State
     aux: dict[str, Tensor] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)

@@ -19,10 +19,12 @@ from torch import Tensor
 from frisket.codecs.base import Codec
 from frisket.core.condition import Condition
 from frisket.core.errors import check
+from frisket.core.state import main, moved, shape_of
 from frisket.core.step import Step, use_step
 from frisket.data.base import Batch, Source
 from frisket.evaluation.intervals import Interval, bootstrap_mean
 from frisket.processes.base import Process
+from frisket.processes.known import Known
 from frisket.processes.makers import Maker
 from frisket.sampling.encoded import encoded
 
@@ -96,12 +98,13 @@ def _losses(
     known = None
     if maker is not None:
         at = Step(seed=seed, sample=ids.to(device), run="heldout")
-        known = maker.known(x0, at, x0.is_floating_point(), batch.get("instances"))
+        x = main(x0)
+        known = Known.within(x0, maker.known(x, at, x.is_floating_point(), batch.get("instances")))
     columns = []
     for index, time in enumerate(grid):
         step = Step(seed=seed, sample=ids.to(device), index=index, total=len(grid), run="heldout")
         t = torch.full((len(ids),), time, device=device)
-        corrupted = process.corrupt(x0, t, process.noise(tuple(x0.shape[1:]), step).to(device), known)
+        corrupted = process.corrupt(x0, t, moved(process.noise(shape_of(x0), step), device), known)
         with use_step(step):
             output = model(corrupted.x_t, process.model_time(corrupted.local), cond)
         terms = process.loss(output, corrupted, valid)

@@ -179,7 +179,7 @@ def macs_of(pipeline: Pipeline) -> int:
     """Multiply-accumulates of one forward of a pipeline's model, edits and all, for one state; 0 without a model."""
     from frisket.models.count import count_macs
 
-    return count_macs(pipeline.model, pipeline.spec.shape) if hasattr(pipeline.model, "config") else 0
+    return count_macs(pipeline.model, pipeline.spec.shapes) if hasattr(pipeline.model, "config") else 0
 
 
 if __name__ == "__main__":

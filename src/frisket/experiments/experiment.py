@@ -172,7 +172,7 @@ def forward_macs(experiment: Experiment) -> int:
     if experiment.model is None or experiment.codec is None:
         return 0
     spec = experiment.codec.build().spec(experiment.data.open("train").info)
-    return macs_of_size(experiment.model, spec.shape)
+    return macs_of_size(experiment.model, spec.shapes)
 
 
 def step_flops(experiment: Experiment) -> float:

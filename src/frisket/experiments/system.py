@@ -60,6 +60,8 @@ def begin(experiment: Experiment, given: Given, source: Source | Stream) -> Pipe
     learnt = given.needs.get("codec", first)
     if isinstance(pipeline.coder, nn.Module) and learnt is not None and learnt.codec == codec:
         pipeline.coder = learnt.coder
+    elif hasattr(pipeline.coder, "take"):
+        pipeline.coder.take(given.needs)  # type: ignore[union-attr]
     for reader in pipeline.readers.values():
         reader.codec = (
             trained_codec(reader.config.codec, [*([first] if first else []), *given.needs.values()]) or reader.codec

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from frisket.core.condition import Condition
 from frisket.core.sites import install
+from frisket.core.state import Shape, empty
 from frisket.core.step import Step, use_step
 from frisket.models.base import BackboneConfig
 
@@ -27,7 +28,7 @@ def count_parameters(model: nn.Module, trained_only: bool = False) -> int:
 
 
 def count_macs(
-    model: nn.Module, shape: tuple[int, ...], cond: Mapping[str, Tensor] | None = None,
+    model: nn.Module, shape: Shape, cond: Mapping[str, Tensor] | None = None,
     dtype: torch.dtype | None = None, kept: Mapping[str, int] | None = None,
 ) -> int:  # fmt: skip
     """Multiply-accumulates of one forward pass for one state of `shape` (batch left out): of matrix products and
@@ -45,7 +46,7 @@ def count_macs(
 
 
 def count_attention_macs(
-    model: nn.Module, shape: tuple[int, ...], cond: Mapping[str, Tensor] | None = None, leave_out: tuple[str, ...] = ()
+    model: nn.Module, shape: Shape, cond: Mapping[str, Tensor] | None = None, leave_out: tuple[str, ...] = ()
 ) -> int:
     """Multiply-accumulates of all products of queries with keys and of their weights with values, for one state of
     `shape`; projections do not count, and a mask saves nothing. leave_out: names of branches that do not count."""
@@ -67,16 +68,17 @@ def count_attention_macs(
 
 @torch.no_grad()
 def _ghost_pass(
-    model: nn.Module, shape: tuple[int, ...], cond: Mapping[str, Tensor] | None, dtype: torch.dtype | None,
+    model: nn.Module, shape: Shape, cond: Mapping[str, Tensor] | None, dtype: torch.dtype | None,
     kept: Mapping[str, int] | None,
 ) -> None:  # fmt: skip
     """One forward of a meta copy."""
     ghost = copy.deepcopy(model).to("meta").requires_grad_(False)  # the counter hooks on what may have a gradient
     ends = getattr(model, "input", None)
     reads_ids = isinstance(getattr(ends, "table", None), nn.Embedding) or getattr(ends, "reads_ids", False)
-    x = torch.empty((1, *shape), dtype=dtype or (torch.int64 if reads_ids else torch.float32), device="meta")
+    kind = dtype or (torch.int64 if reads_ids else torch.float32)
+    x = empty(shape, dtype=kind, device="meta")
     encoded = getattr(getattr(model, "doors", None), "encoded", ())
-    values = _examples(model) | {name: torch.zeros((1, *shape), dtype=x.dtype) for name in encoded} | dict(cond or {})
+    values = _examples(model) | {name: empty(shape, dtype=kind) for name in encoded} | dict(cond or {})
     given = Condition({name: value.to("meta") for name, value in values.items()})
     keep = {name: torch.empty(1, m, dtype=torch.int64, device="meta") for name, m in (kept or {}).items()}
     with use_step(Step(seed=0, sample=torch.zeros(1, dtype=torch.int64))):
@@ -90,11 +92,11 @@ def _examples(model: nn.Module) -> dict[str, Tensor]:
     return {name: torch.zeros(1, *shapes.get(name, ()), dtype=torch.int64) for name in names}
 
 
-def count_macs_chosen(model: nn.Module, shape: tuple[int, ...], chooses: Mapping[str, Any]) -> float:
+def count_macs_chosen(model: nn.Module, shape: Shape, chooses: Mapping[str, Any]) -> float:
     """Multiply-accumulates of one forward pass in the mean over who passes through each span (`choose/...`)."""
     if not chooses:
         return count_macs(model, shape)
-    tags = model.tags(torch.empty((1, *shape)))  # type: ignore[operator]
+    tags = model.tags(empty(shape))  # type: ignore[operator]
     total = 0.0
     for case in product(*(choose.counts(tags) for choose in chooses.values())):
         chance = math.prod(p for p, _ in case)
@@ -108,7 +110,7 @@ def parameters_of_size(config: BackboneConfig) -> int:
         return count_parameters(config.build())
 
 
-def macs_of_size(config: BackboneConfig, shape: tuple[int, ...]) -> int:
+def macs_of_size(config: BackboneConfig, shape: Shape) -> int:
     """Multiply-accumulates of a configuration of any size for one state of `shape`, built on meta."""
     with torch.device("meta"):
         model = config.build()
@@ -116,7 +118,7 @@ def macs_of_size(config: BackboneConfig, shape: tuple[int, ...]) -> int:
 
 
 def attention_macs_of_size(
-    config: BackboneConfig, shape: tuple[int, ...], cond: Mapping[str, tuple[int, ...]], leave_out: tuple[str, ...] = ()
+    config: BackboneConfig, shape: Shape, cond: Mapping[str, tuple[int, ...]], leave_out: tuple[str, ...] = ()
 ) -> int:
     """`count_attention_macs` of a configuration of any size, built on meta. cond: shapes of float conditions."""
     with torch.device("meta"):

@@ -13,19 +13,21 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from frisket.core.condition import Output
+from frisket.core.state import Shape, State
 from frisket.core.step import Step
 from frisket.processes.known import Known
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corrupted:
-    """One noised batch and what made it. x_t, x0, noise: (b, *s). t: the time that was asked for, (b,). local: each
-    element's own time under the process's clock, broadcastable to the state; equal to t under the global clock.
-    known: what was given and kept clean. hidden: bool (b, *grid), masked processes only: True where x_t hides x0."""
+    """One noised batch and what made it. x_t, x0, noise: (b, *s), or dicts of entries. t: the time that was asked for,
+    (b,). local: each element's own time under the process's clock, broadcastable to the state; equal to t under the
+    global clock. known: what was given and kept clean. hidden: bool (b, *grid), masked processes only: True
+    where x_t hides x0."""
 
-    x_t: Tensor
-    x0: Tensor
-    noise: Tensor
+    x_t: State
+    x0: State
+    noise: State
     t: Float[Tensor, "b"]
     local: Float[Tensor, "b ..."]
     known: Known | None = None
@@ -39,8 +41,8 @@ class Estimate:
     probabilities of x0 over the k real symbols. joint (b, ..., c): those of the c symbols that several elements spell
     together, where a network predicts them so; `process.spelled` turns a draw of them into ids."""
 
-    x0: Tensor | None = None
-    noise: Tensor | None = None
+    x0: State | None = None
+    noise: State | None = None
     variance: Tensor | None = None
     logits: Tensor | None = None
     joint: Tensor | None = None
@@ -58,11 +60,11 @@ class Process(Protocol):
         """The number a network is fed for t (1000 t - 1, 1 - t, log SNR ...)."""
         ...
 
-    def noise(self, shape: tuple[int, ...], step: Step) -> Tensor:
+    def noise(self, shape: Shape, step: Step) -> State:
         """Noise for states of `shape` (batch left out): float32 normal, or uniform for hiding. (b, *shape)"""
         ...
 
-    def corrupt(self, x0: Tensor, t: Float[Tensor, "b"], noise: Tensor, known: Known | None = None) -> Corrupted: ...
+    def corrupt(self, x0: State, t: Float[Tensor, "b"], noise: State, known: Known | None = None) -> Corrupted: ...
 
     def loss(
         self, output: Output, corrupted: Corrupted, valid: Bool[Tensor, "b ..."] | None = None
@@ -71,13 +73,13 @@ class Process(Protocol):
         neither above nor below the fraction line."""
         ...
 
-    def estimate(self, output: Output, x_t: Tensor, t: Tensor) -> Estimate: ...
+    def estimate(self, output: Output, x_t: State, t: Tensor) -> Estimate: ...
 
-    def prior(self, noise: Tensor) -> Tensor:
+    def prior(self, noise: State) -> State:
         """The state at t = 1 made from noise."""
         ...
 
-    def renoise(self, x: Tensor, t: Tensor, s: Tensor, noise: Tensor) -> Tensor:
+    def renoise(self, x: State, t: Tensor, s: Tensor, noise: State) -> State:
         """From a state at t to one at a later s >= t (RePaint's forward step; for ids: hide more)."""
         ...
 

@@ -17,6 +17,7 @@ from frisket.core.condition import Output
 from frisket.core.errors import check
 from frisket.core.random import hash_text
 from frisket.core.sites import Handler
+from frisket.core.state import Shape, State
 from frisket.core.step import Step
 from frisket.models.base import Keep
 from frisket.processes.base import Estimate, Process
@@ -25,14 +26,14 @@ from frisket.processes.known import Known
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The state after move `index` of `total`: x (b, *s) at time t, and the last estimate (None when the move made no
-    forward; of the evaluated rows only when those were fewer than b). index 0 is the start itself. rows: how many rows
-    went through each model so far, by its name ("" is the one being sampled, "/head" its head alone), every branch
-    counted; times `count_macs(model.config)` that is the cost of a run without caches. reports: what the sampler's
-    caches did so far, in their order, those on the model being sampled first; they are the run's own and go on changing
-    with it."""
+    """The state after move `index` of `total`: x (b, *s), or a dict of entries, at time t, and the last estimate (None
+    when the move made no forward; of the evaluated rows only when those were fewer than b). index 0 is the start itself.
+    rows: how many rows went through each model so far, by its name ("" is the one being sampled, "/head" its head
+    alone), every branch counted; times `count_macs(model.config)` that is the cost of a run without caches. reports: what
+    the sampler's caches did so far, in their order, those on the model being sampled first; they are the run's own and go
+    on changing with it."""
 
-    x: Tensor
+    x: State
     t: float
     index: int
     total: int
@@ -50,7 +51,7 @@ class Snapshot:
 class Start:
     """A state x (b, *s) that stands at time t in (0, 1], to go on from: editing, inversion, restoration."""
 
-    x: Tensor
+    x: State
     t: float
 
     def __post_init__(self):
@@ -95,7 +96,7 @@ class Moment:
         return process_noise(self.process, tuple(x.shape[1:]), self.step, purpose)
 
 
-def process_noise(process: Process, shape: tuple[int, ...], step: Step, purpose: str) -> Tensor:
+def process_noise(process: Process, shape: Shape, step: Step, purpose: str) -> State:
     """`process.noise` names no purpose, so the purpose goes into the seed: equal purposes, equal numbers."""
     return process.noise(shape, step.at(seed=step.seed ^ hash_text(purpose)))
 

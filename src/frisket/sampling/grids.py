@@ -44,16 +44,17 @@ class Uniform:
 @register("grid/shifted", cite=CITE_SHIFT)
 @dataclass(frozen=True, kw_only=True)
 class Shifted:
-    """shift u / (1 + (shift - 1) u) of the uniform grid: a shift above 1 spends more moves near noise."""
+    """shift u / (1 + (shift - 1) u) of the `base` grid: a shift above 1 spends more moves near noise."""
 
     shift: float = 3.0
+    base: TimeGrid = Uniform()
 
     def __post_init__(self):
         check(self.shift > 0, "grid.shift", self.shift, "positive")
 
     def times(self, steps: int, process: Process) -> Float[Tensor, "moves"]:
-        u = Uniform().times(steps, process)
-        return self.shift * u / (1 + (self.shift - 1) * u)
+        u = self.base.times(steps, process)
+        return torch.where(u == 1, u, self.shift * u / (1 + (self.shift - 1) * u))  # 1 stays 1, whatever the rounding
 
 
 @register("grid/last")

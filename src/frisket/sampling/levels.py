@@ -14,6 +14,7 @@ from torch import Tensor
 
 from frisket.core.errors import FrisketError
 from frisket.processes.base import Process
+from frisket.processes.joint import process_of
 
 if TYPE_CHECKING:
     from frisket.processes.gaussian import Gaussian
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def gaussian(process: Process) -> Gaussian:
-    """`process`, if it is gaussian. Raises `FrisketError` otherwise."""
+    """`process`, if it is gaussian; of a joint one, which sees one tensor here, that of "x". Raises `FrisketError`
+    otherwise."""
+    process = process_of(process)
     if not hasattr(process, "level"):
         raise FrisketError(f"{type(process).__name__} has no signal and noise levels; sample it with a decoder")
     return process  # type: ignore[return-value]

@@ -18,6 +18,7 @@ from frisket.codecs.base import CodecConfig, Spec
 from frisket.codecs.readers import Reader
 from frisket.core.condition import Condition
 from frisket.core.errors import FrisketError, check, unknown
+from frisket.core.state import State, main, shape_of
 from frisket.core.step import Step
 from frisket.data.base import Info
 from frisket.processes.base import Process, ProcessConfig, built
@@ -169,8 +170,8 @@ class Pipeline:
         out = []
         for ids, rows in self._batches(len(x), batch, 0):
             state, step = self.coder.encode(x[rows].to(self.device)), Step(seed=seed, sample=ids)
-            noise = process_noise(self.process, tuple(state.shape[1:]), step, "redraw")
-            t = torch.full((len(state),), strength, dtype=torch.float64, device=self.device)
+            noise = process_noise(self.process, shape_of(state), step, "redraw")
+            t = torch.full((len(main(state)),), strength, dtype=torch.float64, device=self.device)
             start = Start(x=self.process.corrupt(state, t, noise).x_t, t=strength)
             out.append(self._decoded(self._last(sampler, step, _rows(cond, rows), start=start)).to(x.dtype))
         return torch.cat(out)
@@ -204,7 +205,7 @@ class Pipeline:
     ) -> Any:  # fmt: skip
         """The data of states whose `known` elements are given: prompts, clues, any part of an id grid. Known elements
         of the state are kept exactly; `edit` is the same for images, in the data's own range."""
-        sampler, n = self._imposing(self._sampler(steps, guidance)), len(known.values)
+        sampler, n = self._imposing(self._sampler(steps, guidance)), len(main(known.values))
         cond, known = self._conditions(conditions, n, negative), known.to(self.device)
         parts = [
             self._decode(self._last(sampler, Step(seed=seed, sample=ids), _rows(cond, rows), known.rows(rows)))
@@ -212,7 +213,7 @@ class Pipeline:
         ]
         return _joined(parts)
 
-    def decode(self, state: Tensor) -> Any:
+    def decode(self, state: State) -> Any:
         """State to data, on the CPU."""
         with torch.no_grad():
             return self._decode(state)
@@ -296,7 +297,7 @@ class Pipeline:
         self, sampler: Sampler, step: Step, cond: Condition | None, known: Known | None, start: Start | None = None
     ) -> Iterator[Snapshot]:
         run = sampler.run(
-            self.model, self.process, shape=self.spec.shape, step=step, cond=cond, known=known, start=start,
+            self.model, self.process, shape=self.spec.shapes, step=step, cond=cond, known=known, start=start,
             others=self.others,
         )  # fmt: skip
         return evaluating((self.model, *self.others.values()), run)
@@ -304,20 +305,20 @@ class Pipeline:
     def _last(
         self, sampler: Sampler, step: Step, cond: Condition | None, known: Known | None = None,
         start: Start | None = None,
-    ) -> Tensor:  # fmt: skip
+    ) -> State:  # fmt: skip
         last = None
         for snapshot in self._run(sampler, step, cond, known, start):
             last = snapshot
         assert last is not None
         return last.x
 
-    def _decoded(self, state: Tensor) -> Tensor:
+    def _decoded(self, state: State) -> Tensor:
         made = self._decode(state)
         check(isinstance(made, Tensor), "edit", type(made).__name__, "a codec that decodes to tensors")
         return made
 
     @torch.no_grad()
-    def _decode(self, state: Tensor) -> Any:
+    def _decode(self, state: State) -> Any:
         data = self.coder.decode(state)
         return data.cpu() if isinstance(data, Tensor) else data
 

@@ -10,16 +10,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from frisket.core.errors import FrisketError
+from frisket.core.state import State, main
 from frisket.processes.known import Known
 
 POOLS = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 
 
-def known_state(state: Tensor, repaint: Bool[Tensor, "b ..."]) -> Known:
-    """`state` with the cells known that hold nothing to repaint. repaint: bool in the shape of the data.
+def known_state(state: State, repaint: Bool[Tensor, "b ..."]) -> Known:
+    """`state` with the cells known that hold nothing to repaint; of several entries, cells of "x", for the others belong
+    to the whole. repaint: bool in the shape of the data.
 
     Raises `FrisketError` where the grid of the data is no whole multiple of the state's.
     """
+    if not isinstance(state, Tensor):
+        inner = Known.within(state, known_state(main(state), repaint))
+        assert inner is not None
+        return inner
     if state.shape == repaint.shape:
         return Known(values=state, where=~repaint)
     grid, ids = repaint.shape[2:], state.ndim == repaint.ndim - 1

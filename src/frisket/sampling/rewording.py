@@ -62,6 +62,7 @@ def reword(
     for ids, rows in pipeline._batches(len(x), batch, 0):
         with torch.no_grad():
             state = pipeline.coder.encode(x[rows].to(pipeline.device))
+        check(isinstance(state, Tensor), "reword: states", "several entries", "of one tensor")
         held = torch.full((2, *state.shape), False, device=state.device)
         held[0] = source == "replay"
         if mask is not None:

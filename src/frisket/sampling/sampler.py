@@ -21,6 +21,7 @@ from frisket.core.condition import Condition, Output
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.core.sites import install
+from frisket.core.state import Layout, Shape, State, shape_of
 from frisket.core.step import Step, use_step
 from frisket.models.base import Keep
 from frisket.processes.base import Estimate, Process
@@ -38,6 +39,7 @@ from frisket.sampling.base import (
 )  # fmt: skip
 from frisket.sampling.grids import Uniform
 from frisket.sampling.guidance import Guidance, Inputs
+from frisket.sampling.joined import FlatModel, FlatProcess, flat_known, flat_start, whole_estimate
 from frisket.sampling.solvers.euler import Euler
 
 RUNS = count()
@@ -60,27 +62,38 @@ class Sampler:
         check(self.steps >= 1, "sampler.steps", self.steps, "at least 1")
 
     def run(
-        self, model: Any, process: Process, *, shape: tuple[int, ...], step: Step, cond: Condition | None = None,
+        self, model: Any, process: Process, *, shape: Shape, step: Step, cond: Condition | None = None,
         known: Known | None = None, start: Start | None = None, others: Mapping[str, Any] | None = None,
         grad: bool = False,
     ) -> Iterator[Snapshot]:  # fmt: skip
         """Yield a snapshot of the start and after every move.
 
-        shape: of one state, batch left out; the batch is `step.sample`. known: needs a correction that imposes it.
-        others: further models, by the names that the guidance uses. grad: keep the graph through all moves.
+        shape: of one state, or of each of its entries, batch left out; the batch is `step.sample`. known: needs a
+        correction that imposes it. others: further models, by the names that the guidance uses. grad: keep the graph
+        through all moves.
         Raises `FrisketError` before any work on what does not fit.
         """
         check(len(step.sample) > 0, "batch", len(step.sample), "at least 1")
+        layout = self._layout(shape)
+        if layout is not None:
+            shape, known, start = (layout.size,), flat_known(known, layout), flat_start(start, layout)
         self._check_inputs(shape, step, cond, known, start)
         for name in self.guidance.models():
             if name not in (others or {}):
                 raise FrisketError(f"the guidance uses a further model {name!r}; give it as others={{{name!r}: model}}")
         times = _from(_checked(self.grid.times(self.steps, process)), start)
-        run = self._made(model, process, cond, known, shape, step, grad, others)
+        run = self._made(model, process, cond, known, shape, step, grad, others, layout)
         return run.snapshots(times, start)
 
+    def _layout(self, shape: Shape) -> Layout | None:
+        """How the entries of a state lie in the flat one of a run; None where the state is one tensor."""
+        if not isinstance(shape, Mapping):
+            return None
+        check(self.guidance.channels is None, "guidance.channels", self.guidance.channels, "None for several entries")
+        return Layout(shape)
+
     def invert(
-        self, model: Any, process: Process, *, x: Tensor, step: Step, cond: Condition | None = None
+        self, model: Any, process: Process, *, x: State, step: Step, cond: Condition | None = None
     ) -> Iterator[Snapshot]:
         """The other way: from the state x (b, *s) at t = 0 up the grid to its first time, by the same update with a
         history of its own, by the main branch alone and without corrections or caches (guidance above 1 leads an
@@ -91,19 +104,26 @@ class Sampler:
         check(getattr(self.update, "reversible", False), "update to invert with", name, "a solver without fresh noise")
         times = _checked(self.grid.times(self.steps, process))
         check(all(a > b for a, b in pairwise(times)), "grid to invert on", times, "going down at every move")
-        plain._check_inputs(tuple(x.shape[1:]), step, cond, None, None)
-        return plain._made(model, process, cond, None, tuple(x.shape[1:]), step, False, None).rising(times[::-1], x)
+        layout = self._layout(shape_of(x))
+        x = x if layout is None else layout.pack(x)
+        shape = tuple(x.shape[1:])
+        plain._check_inputs(shape, step, cond, None, None)
+        return plain._made(model, process, cond, None, shape, step, False, None, layout).rising(times[::-1], x)
 
     def _made(
         self, model: Any, process: Process, cond: Condition | None, known: Known | None, shape: tuple[int, ...],
-        step: Step, grad: bool, others: Mapping[str, Any] | None,
+        step: Step, grad: bool, others: Mapping[str, Any] | None, layout: Layout | None,
     ) -> _Run:  # fmt: skip
         models = {"": model, **(others or {})}
         mounted = {name: tuple(aid.mount(one) for aid in self.caches) for name, one in models.items()}
         step = step.at(run=step.run or f"run {next(RUNS)}")  # so that runs in turns never meet in a cache
-        return _Run(self, process, models, mounted, cond, known, tuple(shape), step, grad)
+        called: dict[str, Any] = models
+        if layout is not None:
+            process = FlatProcess(process, layout)  # type: ignore[arg-type,assignment]
+            called = {name: FlatModel(one, layout) for name, one in models.items()}
+        return _Run(self, process, models, called, mounted, cond, known, tuple(shape), step, grad, layout)
 
-    def sample(self, model: Any, process: Process, **inputs) -> Tensor:
+    def sample(self, model: Any, process: Process, **inputs) -> State:
         """The state at t = 0; `inputs` are those of `run`."""
         last = None
         for snapshot in self.run(model, process, **inputs):
@@ -142,17 +162,20 @@ def _from(times: list[float], start: Start | None) -> list[float]:
 
 @dataclass
 class _Run:
-    """One run's state: what the frozen sampler may not hold. Also the only place where forwards are counted."""
+    """One run's state: what the frozen sampler may not hold. Also the only place where forwards are counted. called: the
+    models as they are called here, on flat states where a layout says so."""
 
     sampler: Sampler
     process: Process
     models: Mapping[str, Any]
+    called: Mapping[str, Any]
     mounted: Mapping[str, tuple[Mounted, ...]]
     cond: Condition | None
     known: Known | None
     shape: tuple[int, ...]
     step: Step
     grad: bool
+    layout: Layout | None = None
     rows: Counter[str] = field(default_factory=Counter)
     memory: dict[str, Any] = field(default_factory=dict)
     part: str = ""
@@ -186,7 +209,7 @@ class _Run:
         evaluate = _Evaluate(self, step)
         at = Moment(
             process=self.process, evaluate=evaluate, step=step, known=self.known, memory=self.memory,
-            model=self.models[""],
+            model=self.called[""],
         )  # fmt: skip
         t_rows, s_rows = (torch.full((len(x),), v, dtype=torch.float64, device=x.device) for v in (t, s))
         if s > t:
@@ -202,12 +225,14 @@ class _Run:
             x = correction.after(x, s, at)
         return x
 
-    def _snapshot(self, x: Tensor, t: float, index: int, total: int, estimate: Estimate | None) -> Snapshot:
+    def _snapshot(self, x: State, t: float, index: int, total: int, estimate: Estimate | None) -> Snapshot:
         reports = tuple(mounted.report for each in self.mounted.values() for mounted in each)
+        if self.layout is not None:
+            x, estimate = self.layout.unpack(x), whole_estimate(estimate, self.layout)
         return Snapshot(x=x, t=t, index=index, total=total, estimate=estimate, rows=dict(self.rows), reports=reports)
 
     def model(self, name: str) -> Any:
-        return self.models[name]
+        return self.called[name]
 
     def __call__(
         self, name: str, x: Tensor, time: Tensor, cond: Condition | None, keep: Keep | None, step: Step
@@ -218,7 +243,7 @@ class _Run:
         with use_step(step), ExitStack() as stack:
             for mounted in self.mounted[name]:
                 stack.enter_context(install(model, mounted.handlers))
-            return model(x, time, cond, **({} if keep is None else {"keep": keep}))
+            return self.called[name](x, time, cond, **({} if keep is None else {"keep": keep}))
 
 
 class _Evaluate:

@@ -24,6 +24,7 @@ from frisket.core.condition import Condition, Output
 from frisket.core.errors import FrisketError, check, unknown
 from frisket.core.registry import register
 from frisket.core.sites import install
+from frisket.core.state import State, main, shape_of
 from frisket.core.step import Step, use_step
 from frisket.data.base import Batch
 from frisket.models.base import Keep
@@ -129,7 +130,7 @@ class DiffusionTask(nn.Module):
         return self.config.passes.terms(self, *self.timed(batch, step), batch, step)
 
     def one_pass(
-        self, x0: Tensor, t: Float[Tensor, "b ..."], batch: Batch, step: Step, chooses: Mapping[str, Choose]
+        self, x0: State, t: Float[Tensor, "b ..."], batch: Batch, step: Step, chooses: Mapping[str, Choose]
     ) -> dict[str, Tensor]:
         """The terms of one forward of the model on states x0 noised to t, spans shortened as `chooses` says."""
         terms, output, _ = self.each(x0, t, batch, step, chooses)
@@ -138,7 +139,7 @@ class DiffusionTask(nn.Module):
         return means
 
     def each(
-        self, x0: Tensor, t: Float[Tensor, "b ..."], batch: Batch, step: Step, chooses: Mapping[str, Choose]
+        self, x0: State, t: Float[Tensor, "b ..."], batch: Batch, step: Step, chooses: Mapping[str, Choose]
     ) -> tuple[dict[str, Float[Tensor, "b"]], Output, Corrupted]:
         """The same before the mean: terms a sample, the model's output, and the noised states."""
         corrupted, cond = self.noised(x0, t, batch, step)
@@ -172,24 +173,24 @@ class DiffusionTask(nn.Module):
         """The batch's states as the network will see them, and the conditions it is given."""
         return self.noised(*self.timed(batch, step), batch, step)
 
-    def timed(self, batch: Batch, step: Step) -> tuple[Tensor, Float[Tensor, "b ..."]]:
+    def timed(self, batch: Batch, step: Step) -> tuple[State, Float[Tensor, "b ..."]]:
         """The batch's clean states, and the times of this step."""
         return self.encode(batch, step), self.process.times(self.uniform(step))
 
     def noised(
-        self, x0: Tensor, t: Float[Tensor, "b ..."], batch: Batch, step: Step
+        self, x0: State, t: Float[Tensor, "b ..."], batch: Batch, step: Step
     ) -> tuple[Corrupted, Condition | None]:
         """x0 at t under this step's noise, and the conditions with this step's drops."""
-        noise = self.process.noise(tuple(x0.shape[1:]), step)
+        noise = self.process.noise(shape_of(x0), step)
         known = self.make_known(x0, batch, step)
         return self.process.corrupt(x0, t, noise, known), self.conditions(batch, step, known)
 
-    def encode(self, batch: Batch, step: Step) -> Tensor:
+    def encode(self, batch: Batch, step: Step) -> State:
         """The clean state; a codec that says `stochastic` is given a draw for its posterior. No gradient."""
         with torch.no_grad():
             if not getattr(self.codec, "stochastic", False):
                 return self.codec.encode(batch["x"])
-            mode = self.codec.encode(batch["x"])
+            mode = main(self.codec.encode(batch["x"]))
             return self.codec.encode(batch["x"], step.draw("latent", tuple(mode.shape[1:])).to(mode.dtype))
 
     def uniform(self, step: Step) -> Float[Tensor, "b ..."]:
@@ -202,9 +203,10 @@ class DiffusionTask(nn.Module):
             return step.shared("time").expand(len(step.sample))
         return step.stratified("time") if self.config.times == "stratified" else step.draw("time", (), "uniform")
 
-    def make_known(self, x0: Tensor, batch: Batch, step: Step) -> Known | None:
-        maker = self.config.known
-        return None if maker is None else maker.known(x0, step, x0.is_floating_point(), batch.get("instances"))
+    def make_known(self, x0: State, batch: Batch, step: Step) -> Known | None:
+        maker, x = self.config.known, main(x0)
+        known = None if maker is None else maker.known(x, step, x.is_floating_point(), batch.get("instances"))
+        return Known.within(x0, known)
 
     def conditions(self, batch: Batch, step: Step, known: Known | None = None) -> Condition | None:
         """The values of what the model reads, each dropped in the rows that the step says. "known" is a condition that
@@ -221,7 +223,7 @@ class DiffusionTask(nn.Module):
 
     def _value(self, name: str, batch: Batch, step: Step, known: Known | None) -> Tensor:
         if name == "known" and known is not None:
-            return known.where.float()
+            return main(known.where).float()
         return encoded_batch(batch, name, self.pipeline.readers).to(step.sample.device)
 
     def keep(self, corrupted: Corrupted, chooses: Mapping[str, Choose], step: Step) -> Keep | None:
@@ -265,7 +267,7 @@ def mean_forward(experiment: Any, chooses: Mapping[str, Choose], forward: int) -
     with torch.device("meta"):
         model = experiment.model.build()
     spec = experiment.codec.build().spec(experiment.data.open("train").info)
-    return count_macs_chosen(model, spec.shape, chooses)
+    return count_macs_chosen(model, spec.shapes, chooses)
 
 
 def _add(terms: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:

@@ -21,6 +21,7 @@ from frisket.core.condition import Output
 from frisket.core.errors import FrisketError
 from frisket.core.random import hash_text
 from frisket.core.registry import register
+from frisket.core.state import State
 from frisket.core.step import Step
 from frisket.data.base import Batch
 from frisket.models.plans.base import Choose
@@ -36,11 +37,11 @@ class OnePass(Protocol):
     chooses: dict[str, Choose]
 
     def one_pass(
-        self, x0: Tensor, t: Tensor, batch: Batch, step: Step, chooses: Mapping[str, Choose]
+        self, x0: State, t: Tensor, batch: Batch, step: Step, chooses: Mapping[str, Choose]
     ) -> dict[str, Tensor]: ...
 
     def each(
-        self, x0: Tensor, t: Tensor, batch: Batch, step: Step, chooses: Mapping[str, Choose]
+        self, x0: State, t: Tensor, batch: Batch, step: Step, chooses: Mapping[str, Choose]
     ) -> tuple[dict[str, Float[Tensor, "b"]], Output, Corrupted]:
         """The terms of one pass, a sample."""
         ...
@@ -50,7 +51,7 @@ class OnePass(Protocol):
 class Passes(Protocol):
     """A registered value ("passes/...")."""
 
-    def terms(self, task: Any, x0: Tensor, t: Float[Tensor, "b ..."], batch: Batch, step: Step) -> dict[str, Tensor]:
+    def terms(self, task: Any, x0: State, t: Float[Tensor, "b ..."], batch: Batch, step: Step) -> dict[str, Tensor]:
         """The terms of all passes of one step on x0 (b, *s) at t. task: a `OnePass`."""
         ...
 
@@ -64,7 +65,7 @@ class Passes(Protocol):
 class Single:
     """One, shortened as the model's plan says."""
 
-    def terms(self, task: OnePass, x0: Tensor, t: Tensor, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def terms(self, task: OnePass, x0: State, t: Tensor, batch: Batch, step: Step) -> dict[str, Tensor]:
         return task.one_pass(x0, t, batch, step, task.chooses)
 
     def forwards(self, dense: float, chosen: float) -> float:
@@ -76,7 +77,7 @@ class Single:
 class FullAndMasked:
     """A dense one, and one shortened as the model's plan says; the second's terms are called "masked ..."."""
 
-    def terms(self, task: OnePass, x0: Tensor, t: Tensor, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def terms(self, task: OnePass, x0: State, t: Tensor, batch: Batch, step: Step) -> dict[str, Tensor]:
         full = task.one_pass(x0, t, batch, step, {})
         masked = task.one_pass(x0, t, batch, step.at(seed=step.seed ^ hash_text("masked pass")), task.chooses)
         return full | {f"masked {name}": term for name, term in masked.items()}
@@ -92,7 +93,7 @@ class LeaveOneOut:
     their difference (held fixed) times the difference of the log chances that the process gives the two noisings. Its
     mean is 0; its gradient is what the loss's own lacks where the process learns how it noises."""
 
-    def terms(self, task: Any, x0: Tensor, t: Tensor, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def terms(self, task: Any, x0: State, t: Tensor, batch: Batch, step: Step) -> dict[str, Tensor]:
         if not hasattr(task.process, "log_chance"):
             raise FrisketError("passes/leave-one-out is for a process that learns how it hides, with a log_chance")
         steps = (step, step.at(seed=step.seed ^ hash_text("second noise")))

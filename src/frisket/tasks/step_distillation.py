@@ -64,6 +64,7 @@ class StepDistillation:
             raise unknown("needed pipeline", self.teacher, needs)
         teacher = needs[self.teacher]
         same = teacher.process == pipeline.process
+        check(not pipeline.spec.beside, "state", sorted(pipeline.spec.beside), "of one tensor")
         check(same, "teacher's process", teacher.process, f"the student's, {pipeline.process}")
         return StepDistillationTask(self, pipeline, teacher.model)
 

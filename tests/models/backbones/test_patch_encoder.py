@@ -57,3 +57,15 @@ def test_fit_takes_shape_and_classes_and_refuses_what_is_no_map():
             PatchEncoder(**{name: 0})
     with pytest.raises(FrisketError, match=r"encoder\.size"):
         PatchEncoder(size=(8,))
+
+
+def test_the_summary_is_the_mean_feature_at_unit_mean_square():
+    model = built()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.7)
+    x = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    mean = model.features(x).mean(1)
+    torch.testing.assert_close(
+        model.summary(x), mean / mean.square().mean(1, keepdim=True).sqrt(), rtol=1e-3, atol=1e-3
+    )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frisket.core import FrisketError, Step
-from frisket.models.plans.choose import All, Between, Cells, Skip, Then, Uniform, kept_number
+from frisket.models.plans.choose import All, Between, Cells, Skip, SkipTogether, Then, Uniform, kept_number
 from frisket.models.tokens import Tags
 from frisket.testing import check_config
 
@@ -93,6 +93,7 @@ def test_counts_are_chances_of_what_is_drawn(choose):
     "make",
     [
         lambda: Uniform(drop=1.0), lambda: Between(low=0.6), lambda: Cells(side=0), lambda: Skip(rate=1.5),
+        lambda: SkipTogether(rate=-0.1),
     ],
 )  # fmt: skip
 def test_numbers_outside_their_range_are_refused(make):
@@ -114,3 +115,24 @@ def test_one_choice_then_another_and_their_mean_cost():
     assert Then(first=Skip(), last=All(), share=0.0).counts(GRID) == ((1.0, 64),)
     with pytest.raises(FrisketError, match=r"choose\.share"):
         Then(first=All(), last=All(), share=1.5)
+
+
+@pytest.mark.parametrize("inner", [None, Uniform(drop=0.75, floor="kept")])
+def test_a_batch_skips_as_a_whole_and_as_often_as_asked(inner):
+    choose = SkipTogether(inner=inner, rate=0.25)
+    check_config(choose)
+    assert choose.counts(GRID) == Skip(inner=inner, rate=0.25).counts(GRID)
+    skipped = 0
+    for index in range(200):
+        ids = choose.ids(GRID, STEP.at(index=index), "plan/a", None)
+        part = choose.ids(GRID, STEP.at(index=index).rows(torch.tensor([5, 9])), "plan/a", None)
+        if ids is not None and bool((ids < 0).any()):
+            assert bool((ids == -1).all())
+            assert part.tolist() == [[-1], [-1]]
+            skipped += 1
+        elif inner is None:
+            assert ids is None
+        else:
+            assert torch.equal(part, ids[[5, 9]])
+            assert torch.equal(ids, inner.ids(GRID, STEP.at(index=index), "plan/a", None))
+    assert abs(skipped / 200 - 0.25) < 5 * math.sqrt(0.25 * 0.75 / 200)

@@ -75,3 +75,19 @@ def test_fusion_adds_one_layer_and_one_vector():
     fused, plain = model_of(FUSED), model_of(None)
     assert count_parameters(fused) - count_parameters(plain) == 2 * 32 * 32 + 32 + 32
     assert FUSED.spans[0].back == Fusion()
+
+
+def test_the_order_of_the_two_halves_is_that_of_the_layers_columns():
+    dense_first = Fused(low=1, high=-1, token="learned", std=0.0, order="dense first")
+    check_plan(dense_first)
+    ours, theirs = model_of(dense_first), model_of(Fused(low=1, high=-1, token="learned"))
+    weights = theirs.state_dict()
+    name = "plan.returns.middle.linear.weight"
+    weights[name] = weights[name].roll(32, 1)
+    ours.load_state_dict(weights)
+    ids = torch.tensor([[3, 1]] * 4)
+    for keep in (None, {"middle": ids}, {"middle": NOBODY}):
+        torch.testing.assert_close(ours(X, T, keep=keep).pred, theirs(X, T, keep=keep).pred)
+    fresh = Transformer(blocks=repeat(Block(), 3), plan=dense_first).build().plan.returns["middle"].mask.token
+    assert not fresh.any()
+    assert fresh.requires_grad

@@ -99,3 +99,47 @@ def test_another_grid_a_missing_block_and_a_negative_weight_are_refused():
         Alignment(weight=-1)
     with pytest.raises(FrisketError, match="unknown needed pipeline 'encoder'"):
         aligned(Alignment())
+
+
+def test_a_vector_beside_the_grid_is_aligned_with_the_token_of_the_whole():
+    from dataclasses import replace
+
+    from aligning import SIX, Told, seen_by
+    from small_models import pipeline
+
+    from frisket.codecs.beside import Beside
+    from frisket.codecs.summary import Summary
+    from frisket.data.digits import Digits
+    from frisket.models.backbones.patch_encoder import PatchEncoder
+    from frisket.processes.gaussian import Gaussian
+    from frisket.processes.joint import Joint
+    from frisket.sampling.pipeline import Pipeline
+    from frisket.testing.backbones import stir
+
+    class Whole(Told):
+        def forward(self, x):
+            return self.told[: len(x), :-1]
+
+        def whole(self, x):
+            return self.told[: len(x)]
+
+        def build(self, pipeline, needs):
+            return self
+
+    source = Digits().open("train")
+    codec = Beside(entries={"cls": Summary(network=PatchEncoder(width=8, depth=1))}).fit(source)
+    model = replace(SIX).fit(codec.build().spec(source.info), 1, {"label": 10}).build()
+    stir(model, 0.1)
+    process = Joint(entries={"x": Gaussian(), "cls": Gaussian()})
+    own = Pipeline(model, process, codec, pipeline().sampler, source.info)
+    features = torch.randn(4, N + 1, 5, generator=torch.Generator().manual_seed(1))
+    task = Diffusion(objectives=(Alignment(block=2, target=Whole(features)),)).build(own, {})
+    seen = seen_by(task)
+    projected = task.objectives[0].projector(seen.taps["block[2]"].h)
+    cosine = torch.nn.functional.cosine_similarity(projected, features, dim=-1).mean(1)
+    assert projected.shape[1] == N + 1
+    torch.testing.assert_close(task.objectives[0].loss(seen)["alignment"], -0.5 * cosine)
+    terms = task.loss(BATCH, at())
+    assert set(terms) == {"denoise", "cls denoise", "alignment"}
+    with pytest.raises(FrisketError, match="tokens of the target"):
+        Diffusion(objectives=(Alignment(block=2, target=ToldTarget(features[:, :N])),)).build(own, {})

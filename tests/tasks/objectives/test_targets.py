@@ -86,3 +86,11 @@ def test_dinov2_normalises_then_resizes(monkeypatch):
     assert found.shape == (2, 4, 3)
     wanted = (0.5 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
     torch.testing.assert_close(found, wanted.expand(2, 4, 3), atol=1e-5, rtol=1e-5)
+
+
+def test_the_token_of_the_whole_stands_behind_the_patches():
+    held = encoder()
+    target = Encoder().build(pipeline(config=SIX), {"encoder": held})
+    whole, summary = target.whole(BATCH["x"]), held.model.summary(held.coder.encode(BATCH["x"]))
+    assert torch.equal(whole[:, :-1], target(BATCH["x"]))
+    torch.testing.assert_close(torch.nn.functional.cosine_similarity(whole[:, -1], summary), torch.ones(4))

@@ -20,6 +20,7 @@ from torch import Tensor
 from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.core.sites import install
+from frisket.core.state import moved, shape_of
 from frisket.core.step import Step, use_step
 from frisket.data.base import Data
 from frisket.evaluation.heldout import condition, midpoints, reads
@@ -101,9 +102,9 @@ def _choices(
             x0 = pipeline.coder.encode(batch["x"].to(pipeline.device))
             cond = encoded(condition(batch, reads(model), str(pipeline.device)), model, pipeline.coder)
             for index, time in enumerate(midpoints(times)):
-                step = Step(seed=seed, sample=ids.to(x0.device), index=index, total=times, run="experts")
-                noise = pipeline.process.noise(tuple(x0.shape[1:]), step).to(x0.device)
-                t = torch.full((len(ids),), time, device=x0.device)
+                step = Step(seed=seed, sample=ids.to(pipeline.device), index=index, total=times, run="experts")
+                noise = moved(pipeline.process.noise(shape_of(x0), step), pipeline.device)
+                t = torch.full((len(ids),), time, device=pipeline.device)
                 corrupted = pipeline.process.corrupt(x0, t, noise, None)
                 seen: list[Tensor] = []
                 with use_step(step), install(model, dict.fromkeys(sites, _tap(seen))):

@@ -18,6 +18,7 @@ from torch import Tensor
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.core.sites import Handler, install
+from frisket.core.state import moved, shape_of
 from frisket.core.step import Step, use_step
 from frisket.data.base import Data
 from frisket.models.numbering import blocks_of
@@ -84,7 +85,7 @@ class Probe:
         process: Process = pipeline.process
         state, model = pipeline.coder.encode(x), pipeline.model
         t = torch.full((len(x),), self.t, dtype=torch.float64, device=x.device)
-        noise = process.noise(tuple(state.shape[1:]), step).to(x.device)
+        noise = moved(process.noise(shape_of(state), step), x.device)
         corrupted = process.corrupt(state, t, noise)
         dropped: dict[str, Any] = dict.fromkeys(getattr(getattr(model, "doors", None), "ways", ()))
         counts = class_counts(model, pipeline.info)

@@ -83,6 +83,10 @@ class PatchEncoderModel(nn.Module):
             maps = block(maps)
         return self.norm(maps.flatten(2).transpose(1, 2))
 
+    def summary(self, state: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+        """One vector for the whole: the mean of the patches' features, scaled to a mean square of 1."""
+        return functional.rms_norm(self.features(state).mean(1), (self.config.width,), eps=1e-6)
+
     def forward(self, x_t: Float[Tensor, "b c h w"], t: Any = None, cond: Any = None) -> Output:
         """Logits (b, k) of the mean feature. It reads neither a time nor a condition."""
         return Output(self.classes(self.features(x_t).mean(1)))

@@ -25,6 +25,7 @@ from frisket.core.condition import Condition, Output
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.core.sites import Dispatch
+from frisket.core.state import State
 from frisket.models.base import Keep
 from frisket.models.block import Block, BlockModule, repeat
 from frisket.models.doors import Door, Doors, counted
@@ -34,6 +35,7 @@ from frisket.models.init import build_real
 from frisket.models.layers.base import Embedder, Side, Sizes
 from frisket.models.layers.embedders import Timestep
 from frisket.models.layers.ends import Head, Ids, Input, Logits, Patches, PatchesOut
+from frisket.models.layers.entries import Entries, Entry, fitted
 from frisket.models.layers.modulation import AdaLNZero, Modulation, modulate, shared_key, spread
 from frisket.models.layers.norms import LayerNorm, NoNorm, Norm
 from frisket.models.layers.positions import Positions, SinCos
@@ -53,7 +55,8 @@ class Transformer:
     token's if None). blocks: one by one. time: how the network's time is embedded (None: the network is blind to it).
     doors: the conditions it reads. encoder: blocks before these that give each token a condition vector of its own.
     plan: spans of blocks that some tokens may skip. skips: long ones, by block number. first_norm: of all tokens
-    before the blocks. final_norm, final_modulation: before the output layer."""
+    before the blocks. final_norm, final_modulation: before the output layer. beside: entries of the state beside the
+    grid, one token each; `fit` adds those it needs."""
 
     width: int = 64
     heads: int = 4
@@ -70,6 +73,7 @@ class Transformer:
     first_norm: Norm = NoNorm()
     final_norm: Norm = LayerNorm()
     final_modulation: Modulation = AdaLNZero()
+    beside: tuple[Entry, ...] = ()
 
     dials = ("depth",)
 
@@ -91,7 +95,8 @@ class Transformer:
         if the shape does not divide into patches."""
         inputs, outputs = self._ends(spec)
         doors = counted(self.doors, classes)
-        return replace(self, input=inputs.fit(spec), output=outputs.fit(spec, channels_out), doors=doors)
+        ends = {"input": inputs.fit(spec), "output": outputs.fit(spec, channels_out)}
+        return replace(self, **ends, doors=doors, beside=fitted(self.beside, spec.beside))
 
     def _ends(self, spec: Spec) -> tuple[Input, Head]:
         """The default ends give way to those for ids; chosen ends stay, and refuse a state they cannot read."""
@@ -136,6 +141,7 @@ class TransformerModel(nn.Module):
         self.final_modulation = last.build(condition, config.width, 2)
         self._check_modulation(2, self.final_modulation)
         self.output = config.output.build(config.width, grid)
+        self.beside = Entries(config.beside, config.width)
         self.grids: dict[tuple[Any, ...], Tags] = {}
 
     def new_block(self, block: Block) -> BlockModule:
@@ -151,6 +157,12 @@ class TransformerModel(nn.Module):
     def _check_encoder(self) -> None:
         sizes, behind = self.sizes, [name for name, way in self.doors.ways.items() if way == "tokens"]
         check(sizes.condition == sizes.width, "condition", sizes.condition, f"the width {sizes.width} under an encoder")
+        check(
+            not self.config.beside,
+            "model.beside",
+            self.config.beside,
+            "() under an encoder, which reads the grid alone",
+        )
         check(not behind, "doors by tokens", behind, "none under an encoder, which has no vector for them")
 
     def _share(self, modulation: Modulation, count: int) -> None:
@@ -173,10 +185,11 @@ class TransformerModel(nn.Module):
         return ["model", "embed", *before, *span_sites(depth, self.plan.runs(depth).values()), *inner, "head"]
 
     def forward(
-        self, x_t: Tensor, t: Tensor | None = None, cond: Condition | None = None, keep: Keep | None = None
+        self, x_t: State, t: Tensor | None = None, cond: Condition | None = None, keep: Keep | None = None
     ) -> Output:
-        """x_t (b, *s); t (b,) or one an element, the network's own time; keep: span (a plan's, or any run "blocks[i:j]")
-        -> who passes, state tokens int64 (b, m), a row of -1 or no column where a sample skips it; None: everybody.
+        """x_t (b, *s), or its entries by name; t (b,) or one an element, the network's own time; keep: span (a plan's, or
+        any run "blocks[i:j]") -> who passes, state tokens int64 (b, m), a row of -1 or no column where a sample skips it;
+        None: everybody.
 
         Raises `FrisketError` on condition names that no door reads or that are missing, a state of another kind, spans
         that do not exist or overlap, and ids that do not name tokens.
@@ -188,7 +201,7 @@ class TransformerModel(nn.Module):
         return at("model", partial(self._call, at), x_t, t, cond, keep)
 
     def _call(
-        self, at: Dispatch, x_t: Tensor, t: Tensor | None, cond: Condition | None = None, keep: Keep | None = None
+        self, at: Dispatch, x_t: State, t: Tensor | None, cond: Condition | None = None, keep: Keep | None = None
     ) -> Output:
         tokens, side = at("embed", self.embed, x_t, t, cond)
         if self.encoder is not None:
@@ -197,13 +210,14 @@ class TransformerModel(nn.Module):
         tokens = self.trunk(tokens, side, at, keep)
         return side.extras.on(at("head", self.head, tokens, side))
 
-    def embed(self, x_t: Tensor, t: Tensor | None, cond: Condition | None) -> tuple[Tokens, Side]:
+    def embed(self, x_t: State, t: Tensor | None, cond: Condition | None) -> tuple[Tokens, Side]:
         """The tokens of the state, then those that come in-sequence, and what travels beside them."""
-        grid = self.config.input.grid_of(x_t)
-        tags = self.tags(x_t)
+        state, x_t = x_t, self.beside.main(x_t)
+        grid, tags = self.config.input.grid_of(x_t), self.tags(state)
         h = self.input(self.doors.joined(x_t, cond), grid)
-        tokens = Tokens(self.positions(h, tags), tags)
-        side = Side(grid=grid, state=grid.tokens, raw=x_t, context=self.doors.sequences(cond, "context"))
+        h = self.beside(state, self.positions(h, self._grid_tags(x_t)))
+        tokens = Tokens(h, tags)
+        side = Side(grid=grid, state=tags.n, raw=x_t, context=self.doors.sequences(cond, "context"))
         vector, index = self._vector(t, cond, grid, x_t)
         extra = self.doors.sequences(cond, "tokens")
         if vector is not None:
@@ -265,15 +279,28 @@ class TransformerModel(nn.Module):
         """The prediction from the state's tokens."""
         if tokens.tags.n > side.state:
             tokens = Tokens(tokens.h[:, : side.state], tokens.tags.narrow(side.state))
+        n = side.grid.tokens
         h = self.final_norm(tokens.h)
         numbers = self.final_modulation(side)
         if numbers is not None:
             shift, scale = numbers.chunk(2, dim=-1)
             h = modulate(h, spread(shift, tokens.tags), spread(scale, tokens.tags))
-        return Output(self.output(h, side.grid))
+        return Output(self.beside.read(self.output(h[:, :n], side.grid), h[:, n:]))
 
-    def tags(self, x_t: Tensor) -> Tags:
-        """The tags of a state's tokens; made once for a grid, so that what is derived from them is too."""
+    def tags(self, x_t: State) -> Tags:
+        """The tags of a state's tokens, those of the grid first; made once for a grid, so that what is derived from them
+        is too."""
+        tags, more = self._grid_tags(self.beside.main(x_t)), len(self.config.beside)
+        if not more:
+            return tags
+        key = ("beside", tags.whole, more, tags.coords.device)  # type: ignore[union-attr]
+        if key not in self.grids:
+            with torch.inference_mode(False):
+                coords = nn.functional.pad(tags.coords, (0, 0, 0, more))  # type: ignore[arg-type]
+                self.grids[key] = Tags(n=tags.n + more, coords=coords, whole=tags.whole)
+        return self.grids[key]
+
+    def _grid_tags(self, x_t: Tensor) -> Tags:
         grid, device = self.config.input.grid_of(x_t), x_t.device
         key = (grid, device)
         if key not in self.grids:
@@ -300,6 +327,7 @@ class TransformerModel(nn.Module):
             return None, None
         if t is None or t.ndim == 1:
             return self.time(t, len(x_t), x_t.device), None
+        check(not self.config.beside, "times", "one an element", "one a sample, where the state has further entries")
         local = grid.per_token(t if t.ndim > len(grid.axes) + 1 else t.unsqueeze(1)).expand(len(x_t), -1)  # (b, n)
         distinct, index = torch.unique(local, return_inverse=True)
         if len(distinct) <= grid.tokens:

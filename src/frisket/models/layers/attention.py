@@ -21,6 +21,7 @@ from frisket.models.init import linear
 from frisket.models.layers.base import BranchCall, Sizes
 from frisket.models.layers.norms import Norm
 from frisket.models.layers.positions import Positions
+from frisket.models.layers.values import Values
 from frisket.models.masks.base import AttentionMask
 from frisket.models.tokens import Tags, Tokens
 
@@ -31,7 +32,7 @@ Kernel = Literal["sdpa", "flex"]
 @dataclass(frozen=True, kw_only=True)
 class Attention:
     """Self-attention. heads: the backbone's if None. qk_norm: of each head's queries and keys, before positions.
-    positions: of this attention alone, in place of the backbone's."""
+    positions: of this attention alone, in place of the backbone's. values: what they are mixed with (None: nothing)."""
 
     heads: int | None = None
     mask: AttentionMask = ALL
@@ -40,6 +41,7 @@ class Attention:
     out_bias: bool = True
     kernel: Kernel = "sdpa"
     positions: Positions | None = None
+    values: Values | None = None
 
     def build(self, sizes: Sizes) -> nn.Module:
         return _Attention(self, sizes)
@@ -123,11 +125,14 @@ class _Attention(nn.Module):
         self.inner = _Heads(config, sizes)
         own = replace(sizes, heads=self.inner.heads)
         self.positions = config.positions.build(own) if config.positions is not None else None
+        self.values = config.values.build() if config.values is not None else None
 
     def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
         inner = self.inner
         placing = call.positions if self.positions is None else self.positions.placing
         q, k, v = inner.split(self.qkv(tokens.h), 3)
+        if self.values is not None:
+            v = self.values(v, tokens.tags, call.side)
         return inner.call(inner.queries(q), inner.keys(k), v, tokens.tags, tokens.tags, call, placing)  # type: ignore[arg-type]
 
 

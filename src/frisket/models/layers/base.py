@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -55,7 +55,8 @@ class Side:
     grid: of this state. state: number of its tokens (they come first). vector: the condition (b, w), or (b, k, w) with
     each token's `time` tag choosing one of k; SiLU already applied. plain: the same without the SiLU. shared: what
     modulations that share weights have computed from it. context: other token sequences, by the name of their
-    condition. raw: the input as it came. phase: which of several passes through the same blocks this is.
+    condition. raw: the input that the grid is cut from. phase: which of several passes through the same blocks this is.
+    held: what one branch keeps for later ones of the same pass.
     """
 
     grid: Grid
@@ -69,6 +70,7 @@ class Side:
     memo: dict[tuple[Tags, Tags], Tags] = field(default_factory=dict, repr=False)
     own: Tensor | None = None
     extras: Extras = field(default_factory=lambda: Extras(0))
+    held: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
         self.extras.rows = self.extras.rows or len(self.raw)
@@ -101,7 +103,7 @@ class Side:
             plain=None if self.plain is None else self.plain[rows],
             shared={key: value[rows] for key, value in self.shared.items()},
             context={name: tokens.rows(rows) for name, tokens in self.context.items()},
-            own=rows if self.own is None else self.own[rows], extras=self.extras, phase=self.phase,
+            own=rows if self.own is None else self.own[rows], extras=self.extras, phase=self.phase, held=self.held,
         )  # fmt: skip
 
     def joined(self, tokens: Tokens, context: Tokens) -> Tags:

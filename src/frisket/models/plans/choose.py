@@ -122,6 +122,26 @@ class Skip:
         return (*((p * (1 - self.rate), m) for p, m in inner), (self.rate, 0))
 
 
+@register("choose/skip_together")
+@dataclass(frozen=True, kw_only=True)
+class SkipTogether:
+    """As `Skip`, with one draw for the whole batch of a step, on every process (SR-DiT, arXiv 2512.12386)."""
+
+    inner: Choose | None = None
+    rate: float = 0.05
+
+    def __post_init__(self):
+        check(0 <= self.rate <= 1, "choose.rate", self.rate, "a probability")
+
+    def ids(self, tags: Tags, step: Step, purpose: str, noise: Float[Tensor, "b"] | None) -> Int[Tensor, "b m"] | None:
+        if float(step.shared(f"{purpose}/skip")) < self.rate:
+            return torch.full((len(step.sample), 1), -1, dtype=torch.int64, device=step.sample.device)
+        return None if self.inner is None else self.inner.ids(tags, step, purpose, noise)
+
+    def counts(self, tags: Tags) -> tuple[tuple[float, int], ...]:
+        return Skip(inner=self.inner, rate=self.rate).counts(tags)
+
+
 @register("choose/then")
 @dataclass(frozen=True, kw_only=True)
 class Then:

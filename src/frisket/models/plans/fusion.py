@@ -27,6 +27,7 @@ CITE = (
     "Diffusion Transformers. 2025. arXiv:2510.21986"
 )
 Token = Literal["learned", "fixed"]
+Order = Literal["span first", "dense first"]
 
 
 @register("return/mask_token")
@@ -44,10 +45,12 @@ class MaskToken:
 @register("return/fusion", cite=CITE)
 @dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """linear([what came out, else a mask token; what stood in front])."""
+    """linear([what came out, else a mask token; what stood in front]). order: of the two; SR-DiT (arXiv 2512.12386) has
+    "dense first". std: of the mask token's start, 0 for zeros."""
 
     token: Token = "fixed"
     std: float = 0.02
+    order: Order = "span first"
 
     def build(self, sizes: Sizes) -> nn.Module:
         return _Fusion(self, sizes.width)
@@ -62,10 +65,13 @@ class Fused(Draws):
     high: int = -2
     choose: Choose | None = Skip(inner=Cells())
     token: Token = "fixed"
+    std: float = 0.02
+    order: Order = "span first"
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        return (Span(name="middle", low=self.low, high=self.high, back=Fusion(token=self.token), choose=self.choose),)
+        back = Fusion(token=self.token, std=self.std, order=self.order)
+        return (Span(name="middle", low=self.low, high=self.high, back=back, choose=self.choose),)
 
 
 class _MaskToken(nn.Module):
@@ -84,7 +90,8 @@ class _Fusion(nn.Module):
         super().__init__()
         self.mask = _MaskToken(config, width)  # type: ignore[arg-type]
         self.linear = linear(2 * width, width)
+        self.step = 1 if config.order == "span first" else -1
 
     def forward(self, end: SpanEnd) -> Float[Tensor, "b n d"]:
         out = self.mask(end)
-        return self.linear(torch.cat([out, end.before.h.to(out.dtype)], -1))
+        return self.linear(torch.cat([out, end.before.h.to(out.dtype)][:: self.step], -1))

@@ -4,7 +4,8 @@ features of the clean data point.
 REPA (arXiv 2410.06940; facts from sihyun-yu/REPA loss.py, train.py, models/sit.py): tokens behind block `block`, in front
 of any final norm, through a projector; minus the cosine to the target's token at the same place, mean over tokens. The
 gradient reaches the projector and all in front of the tap, and nothing behind it. The encoder sees the data as the set
-gives them. Several encoders are several objectives (published: the mean over encoders). Where a token plan has left
+gives them. Where the state has a vector beside its grid (REG), its token is aligned with the target's token of the whole item.
+Several encoders are several objectives (published: the mean over encoders). Where a token plan has left
 tokens out at this block, those that are there are compared.
 Shapes: b batch, n tokens, d width, z target's width.
 """
@@ -55,12 +56,14 @@ class Alignment:
         target = self.target.build(pipeline, needs)
         count, width = _of_target(target, pipeline)
         own = token_count(pipeline)
-        check(count == own, "tokens of the target", count, f"{own}, those of the model, on the same grid")
-        return AlignmentModule(self, site, target, self.projector.build(pipeline.model.sizes.width, width), own)  # type: ignore[union-attr,arg-type]
+        more = 1 if hasattr(target, "whole") and len(pipeline.spec.beside) == 1 else 0
+        check(count + more == own, "tokens of the target", count + more, f"{own}, those of the model, on the same grid")
+        return AlignmentModule(self, site, target, self.projector.build(pipeline.model.sizes.width, width), own, more)  # type: ignore[union-attr,arg-type]
 
     def step_macs(self, experiment: Any, forward: int) -> float:
         """The target's forward, and the projector's forward and backward at every token."""
-        tokens, width = experiment.model.input.grid.tokens, experiment.model.width
+        model = experiment.model
+        tokens, width = model.input.grid.tokens + len(getattr(model, "beside", ())), model.width
         target = self.target.macs(experiment)
         return target + 3.0 * tokens * self.projector.macs(width, self.target.width_in(experiment))
 
@@ -70,9 +73,9 @@ class AlignmentModule(nn.Module):
 
     fixed = ("target",)
 
-    def __init__(self, config: Alignment, site: str, target: nn.Module, projector: nn.Module, tokens: int):
+    def __init__(self, config: Alignment, site: str, target: nn.Module, projector: nn.Module, tokens: int, more: int):
         super().__init__()
-        self.config, self.sites, self.tokens = config, (site,), tokens
+        self.config, self.sites, self.tokens, self.more = config, (site,), tokens, more
         self.target, self.projector = target.requires_grad_(False), projector
 
     def loss(self, seen: Pass) -> dict[str, Float[Tensor, "b"]]:
@@ -80,7 +83,7 @@ class AlignmentModule(nn.Module):
         h, ids = state_tokens(seen.taps[self.sites[0]], self.tokens)
         self.target.eval()
         with torch.no_grad():
-            wanted = self.target(seen.batch["x"])
+            wanted = self.target.whole(seen.batch["x"]) if self.more else self.target(seen.batch["x"])  # type: ignore[operator]
         cosine = 1 - Cosine().between(self.projector(h), same_tokens(wanted, ids))
         return {self.config.name: -self.config.weight * cosine}
 

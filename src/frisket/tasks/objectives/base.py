@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from frisket.codecs.base import Codec
 from frisket.core.condition import Condition, Output
+from frisket.core.state import State
 from frisket.core.step import Step
 from frisket.data.base import Batch
 from frisket.processes.base import Corrupted, Estimate, Process
@@ -36,8 +37,8 @@ class Pass:
     taps: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def x0(self) -> Tensor:
-        """The clean state (b, *s)."""
+    def x0(self) -> State:
+        """The clean state (b, *s), or its entries."""
         return self.corrupted.x0
 
     @property

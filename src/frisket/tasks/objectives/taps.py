@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from frisket.core.errors import FrisketError, check
 from frisket.core.sites import Handler
+from frisket.core.state import empty
 from frisket.models.numbering import blocks_of
 from frisket.models.plans.base import Choose
 from frisket.models.spans import run_of
@@ -51,7 +51,7 @@ def token_count(pipeline: Pipeline) -> int:
     model: Any = pipeline.model
     if not hasattr(model, "tags"):
         raise FrisketError(f"{type(model).__name__} does not describe its tokens, so they cannot be aligned")
-    return model.tags(torch.empty(1, *pipeline.spec.shape)).n
+    return model.tags(empty(pipeline.spec.shapes)).n
 
 
 def state_tokens(tokens: Tokens, count: int) -> tuple[Float[Tensor, "b m d"], Int[Tensor, "b m"] | None]:
@@ -76,7 +76,7 @@ def check_sites(pipeline: Pipeline, sites: Sequence[str], chooses: Mapping[str, 
     if not sites or not chooses:
         return
     model: Any = pipeline.model
-    tags, depth = model.tags(torch.empty(1, *pipeline.spec.shape)), len(blocks_of(model))
+    tags, depth = model.tags(empty(pipeline.spec.shapes)), len(blocks_of(model))
     named = model.plan.runs(depth) if hasattr(model, "plan") else {}
     for name, choose in chooses.items():
         low, high = named.get(name) or run_of(name) or (0, depth)  # what is neither is the run of all, blocks[:]

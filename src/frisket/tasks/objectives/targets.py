@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -29,7 +30,8 @@ DINOV2 = {"small": (12, 384), "base": (12, 768), "large": (24, 1024), "giant": (
 
 @runtime_checkable
 class Target(Protocol):
-    """A registered value ("target/...")."""
+    """A registered value ("target/..."). Where its module also has `whole(x) -> (b, n + 1, z)`, the last token of which is
+    one for the whole item, a model whose state has a vector beside the grid is aligned with all of them."""
 
     def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline]) -> nn.Module:
         """A frozen module from data (b, ...), as the set gives them, to features (b, n, z)."""
@@ -112,6 +114,11 @@ class _Encoder(nn.Module):
     def forward(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b n z"]:
         return self.model.features(self.coder.encode(x))  # type: ignore[operator]
 
+    def whole(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b m z"]:
+        """The tokens, and behind them their mean: a cosine does not see its length."""
+        tokens = self(x)
+        return torch.cat([tokens, tokens.mean(1, keepdim=True)], 1)
+
 
 class _Dinov2(nn.Module):
     def __init__(self, model: nn.Module, size: int):
@@ -119,6 +126,10 @@ class _Dinov2(nn.Module):
         self.model, self.size = model, size
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n z"]:
+        return self.whole(x)[:, :-1]
+
+    def whole(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m z"]:
+        """The patches' tokens, and behind them the class token."""
         mean, std = x.new_tensor(MEAN).view(1, 3, 1, 1), x.new_tensor(STD).view(1, 3, 1, 1)
         x = nn.functional.interpolate((as_rgb(x) - mean) / std, (self.size, self.size), mode="bicubic")
-        return self.model(pixel_values=x).last_hidden_state[:, 1:]
+        return self.model(pixel_values=x).last_hidden_state.roll(-1, 1)
