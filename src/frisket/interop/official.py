@@ -27,7 +27,7 @@ SYSTEMS = {
     "repa": "frisket.interop.aligned", "sra": "frisket.interop.aligned",
     "dit-moe": "frisket.interop.dit_moe", "dit-moe-rf": "frisket.interop.dit_moe",
     "u-dit": "frisket.interop.u_dit", "ddt": "frisket.interop.ddt", "vdt": "frisket.interop.vdt",
-    "prime": "frisket.interop.prime",
+    "prime": "frisket.interop.prime", "mask2dit": "frisket.interop.mask2dit",
 }  # fmt: skip
 Loader = Callable[..., tuple[BackboneConfig, dict[str, Tensor]]]
 Wiring = Callable[..., Pipeline]

@@ -38,6 +38,7 @@ from frisket.models.layers.modulation import AdaLNZero, Modulation, modulate, sh
 from frisket.models.layers.norms import LayerNorm, Norm
 from frisket.models.layers.positions import Positions, SinCos
 from frisket.models.plans.base import TokenPlan
+from frisket.models.segments import timed
 from frisket.models.skips import LongSkip
 from frisket.models.spans import span_sites
 from frisket.models.tokens import Tags, Tokens
@@ -209,6 +210,7 @@ class TransformerModel(nn.Module):
             self._tell(side, nn.functional.silu(plain), plain)
         if index is not None:
             tokens = Tokens(tokens.h, tags.change(time=index))
+            extra = {name: timed(more, tags, index) for name, more in extra.items()}
         return Tokens.cat([tokens, *extra.values()]) if extra else tokens, side
 
     def _tell(self, side: Side, vector: Float[Tensor, "b *k w"], plain: Float[Tensor, "b *k w"] | None = None) -> None:
@@ -276,9 +278,11 @@ class TransformerModel(nn.Module):
         if key not in self.grids:
             with torch.inference_mode(False):  # kept for later passes, which may train
                 own = None if self.encoder is None else torch.arange(grid.tokens, device=device)
+                segments = getattr(self.config.input, "segments", None)
                 self.grids[key] = Tags(
-                    n=grid.tokens, coords=grid.coords(device), extent=grid.axes, whole=grid.axes, time=own
-                )
+                    n=grid.tokens, coords=grid.coords(device), extent=grid.axes, whole=grid.axes, time=own,
+                    segment=None if segments is None else segments(grid).to(device),
+                )  # fmt: skip
         return self.grids[key]
 
     def _vector(
