@@ -34,7 +34,7 @@ class ShotJudge:
     """stories: whose shots are read; only their size, frames, stride and dial count. steps: of training."""
 
     stories: Stories = Stories()
-    steps: int = 500
+    steps: int = 150
     seed: int = 0
 
     def __post_init__(self):
