@@ -9,12 +9,18 @@ import torch
 from story_fakes import FILM, TALES, pipeline
 
 from frisket.core import FrisketError
+from frisket.data.scenes.shot_judge import ShotReader
 from frisket.data.scenes.source import Scenes
 from frisket.data.scenes.stories import NewCharacters, tale
 from frisket.evaluation import stories
 from frisket.evaluation.stories import among, anew, apart, continued, follows, read, swap_shares, swapped, tales, tell
 
 F = TALES.frames
+
+
+@pytest.fixture(autouse=True)
+def _untrained(monkeypatch):
+    monkeypatch.setattr(stories, "shot_reader", ShotReader)
 
 
 def certain(places, words):

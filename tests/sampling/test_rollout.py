@@ -6,17 +6,16 @@ import pytest
 import torch
 
 from frisket.core import FrisketError
+from frisket.data.base import Info
+from frisket.sampling.pipeline import Pipeline
 from frisket.sampling.rollout import extend
 
 
-class Echo:
+class Echo(Pipeline):
     """A pipeline whose repainted frames hold the mean of the window's given ones, plus the number it is told."""
 
-    class info:
-        shape = (1, 6, 2, 2)
-
     def __init__(self):
-        self.calls = []
+        self.calls, self.info = [], Info(kind="video", shape=(1, 6, 2, 2))
 
     def edit(self, x, mask, *, seed, **conditions):
         self.calls.append((x.clone(), mask.clone(), seed, conditions))

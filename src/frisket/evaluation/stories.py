@@ -65,7 +65,7 @@ def swapped(prompts: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
     return [(row[1], row[0], *row[2:]) for row in prompts]
 
 
-def continued(pipeline: Pipeline, film: Film, told: Tales, seed: int) -> Film:
+def continued(pipeline: Pipeline, film: Film, told: Tales, seed: int) -> Float[Tensor, "n 3 u h w"]:
     """The film of `TOLD` scenes with `FURTHER` more, each made in a window whose other scenes are given."""
     frames, at_once = told.frames, pipeline.info.shape[1] // told.frames
     ends = [TOLD + i + 1 for i in range(FURTHER)]

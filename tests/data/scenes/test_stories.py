@@ -55,6 +55,12 @@ def test_a_longer_story_begins_as_the_shorter():
     assert torch.equal(long["x"][:, :, :4], short["x"])
 
 
+def test_a_tale_is_four_words_a_shot():
+    assert tale(["large three moves left, dim", "small one moves up, bright"]) == "large three left dim small one up bright"
+    with pytest.raises(FrisketError, match="shot caption"):
+        tale(["a large three"])
+
+
 def test_wrong_settings_are_refused():
     for wrong in ({"shots": 0}, {"frames": 1}, {"size": (0, 4)}, {"dial": Dial(objects=(1, 2))}):
         with pytest.raises(FrisketError):

@@ -22,7 +22,7 @@ from frisket.data.base import Batch, Info, Split
 from frisket.data.scenes.clips import paths, render_paths
 from frisket.data.scenes.draw import Dial, draw
 from frisket.data.scenes.source import SIZE, check_ids, content
-from frisket.data.scenes.story import CAST, DIRECTIONS, LIGHTS, RADII
+from frisket.data.scenes.story import CAST, DIRECTIONS, LIGHTS, RADII, parse_shot
 from frisket.data.scenes.table import Table
 from frisket.data.scenes.vocabulary import ACTIONS, CLASSES, COLOURS, GROUNDS
 
@@ -60,8 +60,8 @@ class NewCharacters:
 @register("data/stories")
 @dataclass(frozen=True, kw_only=True)
 class Stories:
-    """A batch holds x float32 (b, 3, s f, h, w) in [0, 1], `id`, `caption` (the shots' captions, each closed by a full
-    stop, so all equally long), and int64 (b, s): `size`, `direction`, `light` the places of the words said in `SAID`,
+    """A batch holds x float32 (b, 3, s f, h, w) in [0, 1], `id`, `caption` (four words a shot, see
+    `tale`, so all are equally long), and int64 (b, s): `size`, `direction`, `light` the places of the words said in `SAID`,
     `label`, `colour`, `ground` what is shown. stride: of a character between frames, in shorter sides."""
 
     size: tuple[int, int] = (16, 16)
@@ -140,8 +140,9 @@ def captions(batch: Batch) -> list[tuple[str, ...]]:
 
 
 def tale(shots: Sequence[str]) -> str:
-    """One caption of several shots."""
-    return " ".join(f"{shot}." for shot in shots)
+    """One caption of several shots: four words of each, size, name, direction and light."""
+    said = [parse_shot(shot) for shot in shots]
+    return " ".join(f"{one.size} {one.name} {one.direction} {one.light}" for one in said)
 
 
 def _shot(table: Table, words: dict[str, Tensor], start: Tensor) -> Table:
