@@ -17,9 +17,9 @@ TALES: Tales = tales(FILM, 2)
 
 @cache
 def pipeline(scenes: int):
-    experiment = mask2dit.stories(mask2dit.network(16, 1, mask2dit.DENSE if scenes == 1 else mask2dit.MASKED, scenes), 4, (1, 1), scenes).start
+    mixer = mask2dit.DENSE if scenes == 1 else mask2dit.MASKED
+    experiment = mask2dit.stories(mask2dit.network(16, 1, mixer, scenes), 4, (1, 1), scenes).start
     made = build(experiment.fit())[1]
     stir(made.model, 0.3)
     made.sampler = replace(made.sampler, steps=2)
     return made
-

@@ -26,7 +26,9 @@ def held():
 
 
 def load(held, version=2):
-    return load_official("mask2dit", {k[2:]: v for k, v in held.items() if k.startswith("w/")}, version=version, **FACTS)
+    return load_official(
+        "mask2dit", {k[2:]: v for k, v in held.items() if k.startswith("w/")}, version=version, **FACTS
+    )
 
 
 def call(model, held, noised=None):

@@ -1,8 +1,9 @@
 """Clocks: each element's own time. A process turns the time it is asked for into local times through its clock.
 
-Global gives every element the sample's time; clean-known leaves what is given at 0. Per segment gives each segment of one axis (frames, blocks, columns) its
-own; segments named clean stay at 0 (history, reference scenes). Elements whose segments differ between samples (packed
-documents) use `by_segment` and hand the result to `corrupt` as a time an element.
+Global gives every element the sample's time; clean-known leaves what is given at 0. Per segment gives each segment of
+one axis (frames, blocks, columns) its own; segments named clean stay at 0 (history, reference scenes). Elements whose
+segments differ between samples (packed documents) use `by_segment` and hand the result to `corrupt` as a time an
+element.
 Shapes: b batch, k segments, `*s` the state's shape.
 """
 

@@ -74,7 +74,7 @@ VARIANTS = {
 FRAMES = 4  # of a scene
 WORDS = (*SAID["size"], *DIGITS, *SAID["direction"], *SAID["light"])  # four of them a scene
 NORM = LayerNorm()
-CAST = Dial(objects=(1, 1), palette=4, grounds=3, kinds=("digit",), tilt=0.15, textures=("plain",))
+CAST = Dial(objects=(1, 1), palette=4, grounds=1, kinds=("digit",), tilt=0.15, textures=("plain",))
 DENSE = Attention(qk_norm=NORM)
 MASKED = SegmentAttention(attention=DENSE)
 ALONE = Attention(qk_norm=NORM, mask=Segments())
@@ -114,7 +114,8 @@ def stories(model: Transformer, batch: int, steps: tuple[int, int], scenes: int 
     films = Stories(shots=scenes, frames=FRAMES, dial=CAST)
     first = Experiment(
         name="mask2dit-shots", data=replace(films, cast=NewCharacters()), codec=Pixels(),
-        process=Gaussian(prediction=X0(), clock=CleanKnown()), model=model, reads={"caption": Reader(codec=Sentences(words=WORDS, length=4 * scenes))},
+        process=Gaussian(prediction=X0(), clock=CleanKnown()), model=model,
+        reads={"caption": Reader(codec=Sentences(words=WORDS, length=4 * scenes))},
         training=trainer(batch, steps[0], 3e-3), sampler=SAMPLER,
     )  # fmt: skip
     known = given(scenes, FRAMES) if scenes > 1 else None
@@ -125,7 +126,7 @@ def stories(model: Transformer, batch: int, steps: tuple[int, int], scenes: int 
 
 def _arm(mixer: Mixer, scenes: int = 3) -> dict[str, Any]:
     """Equal numbers of scenes in every arm: where a sample is one scene, a batch has three times as many."""
-    whole = stories(network(48, 3, mixer, scenes), 16 * 3 // scenes, (600, 260), scenes)
+    whole = stories(network(48, 3, mixer, scenes), 16 * 3 // scenes, (520, 230), scenes)
     return {"data": whole.data, "start": whole.start, "task": whole.task, "training": whole.training}
 
 
@@ -155,9 +156,7 @@ def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
     width, depth, batch, steps, n = {"tiny": (16, 1, 4, (4, 4), 4), "small": (64, 4, 16, (900, 400), 64)}[size]
-    return replace(
-        stories(network(width, depth), batch, steps), looks=(StoryBoards(),), n_samples=n, study=STUDY
-    )
+    return replace(stories(network(width, depth), batch, steps), looks=(StoryBoards(),), n_samples=n, study=STUDY)
 
 
 def paper() -> Experiment:

@@ -56,7 +56,10 @@ def test_a_longer_story_begins_as_the_shorter():
 
 
 def test_a_tale_is_four_words_a_shot():
-    assert tale(["large three moves left, dim", "small one moves up, bright"]) == "large three left dim small one up bright"
+    assert (
+        tale(["large three moves left, dim", "small one moves up, bright"])
+        == "large three left dim small one up bright"
+    )
     with pytest.raises(FrisketError, match="shot caption"):
         tale(["a large three"])
 

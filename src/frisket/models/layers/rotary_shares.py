@@ -65,9 +65,7 @@ class _RotaryShares(nn.Module):
                 raise FrisketError("positions need tokens that carry coords")
             with torch.inference_mode(False):  # kept for later passes, which may train
                 lines = tags.coords.unbind(-1)
-                parts = [
-                    rotary_angles(c.unsqueeze(-1), w, self.base) for c, w in zip(lines, self.widths, strict=True)
-                ]
+                parts = [rotary_angles(c.unsqueeze(-1), w, self.base) for c, w in zip(lines, self.widths, strict=True)]
                 angles = torch.cat(parts, -1)
                 wide = angles if angles.ndim == 2 else angles.unsqueeze(1)  # (n, d/2) or (b, 1, n, d/2)
                 tags.memo[key] = wide.cos().float().to(x.device), wide.sin().float().to(x.device)
