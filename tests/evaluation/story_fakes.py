@@ -11,7 +11,7 @@ from frisket.experiments.system import build
 from frisket.recipes import mask2dit
 from frisket.testing.backbones import stir
 
-FILM = Stories(size=(16, 16), shots=3, frames=mask2dit.FRAMES, dial=mask2dit.CAST)
+FILM = mask2dit.stories(mask2dit.network(16, 1), 4, (1, 1)).data
 TALES: Tales = tales(FILM, 2)
 
 

@@ -5,8 +5,9 @@ state: earlier scenes are given clean, are told time 0 (they and their prompts),
 story goes on. Trained on unrelated scenes first, then on stories, half of them with all but the last scene given.
 Official code: Tianhao-Qi/Mask2DiT (read for facts). It draws that half once a batch, here every sample has its own; it
 puts given scenes in at the noise of its last of 1,000 steps, here they are clean. `small` tells stories of one drawn
-digit in pixels, straight paths' velocity; places are sines of the coordinates, not rotary, so that full attention too
-can tell scenes by their number, and words have a learned vector a place.
+shape in pixels on straight paths. The network predicts the clean scenes, since a token has as many numbers as the network
+is wide and the noise of them all does not pass. Places are sines of the coordinates, not rotary, and words have a learned
+vector a place, so that full attention too can tell whose prompt it reads.
 """
 
 from dataclasses import replace
@@ -17,7 +18,7 @@ from frisket.codecs.readers import Reader
 from frisket.codecs.sentences import Sentences
 from frisket.data.scenes.draw import Dial
 from frisket.data.scenes.stories import SAID, NewCharacters, Stories
-from frisket.data.scenes.vocabulary import DIGITS
+from frisket.data.scenes.vocabulary import SHAPES
 from frisket.data.wds import WebDataset
 from frisket.evaluation.compare import less, more, same
 from frisket.evaluation.looks.stories import StoryBoards
@@ -72,18 +73,18 @@ VARIANTS = {
 }
 
 FRAMES = 4  # of a scene
-WORDS = (*SAID["size"], *DIGITS, *SAID["direction"], *SAID["light"])  # four of them a scene
+WORDS = (*SAID["size"], *SHAPES, *SAID["direction"], *SAID["light"])  # four of them a scene
 NORM = LayerNorm()
-CAST = Dial(objects=(1, 1), palette=4, grounds=1, kinds=("digit",), tilt=0.15, textures=("plain",))
+CAST = Dial(objects=(1, 1), palette=4, grounds=1, kinds=("shape",), tilt=0.15, textures=("plain",))
 DENSE = Attention(qk_norm=NORM)
 MASKED = SegmentAttention(attention=DENSE)
 ALONE = Attention(qk_norm=NORM, mask=Segments())
 
 
 def network(width: int, depth: int, mixer: Mixer = MASKED, scenes: int = 3) -> Transformer:
-    """A token is 4 x 4 pixels of all frames of a scene, as a video autoencoder's would be."""
+    """A token is 2 x 2 pixels of all frames of a scene, as a video autoencoder's would be."""
     block = Block(branches=(Branch(name="attn", mixer=mixer), Branch(name="ffn", mixer=Gelu())))
-    patches = Patches(channels=3, size=(scenes * FRAMES, 16, 16), patch=(FRAMES, 4, 4))
+    patches = Patches(channels=3, size=(scenes * FRAMES, 8, 8), patch=(FRAMES, 2, 2))
     told = Prompts(of=TextIds(), count=scenes)
     return Transformer(
         width=width, heads=4, input=Segmented(of=patches, count=scenes), blocks=repeat(block, depth),
@@ -111,12 +112,12 @@ SAMPLER = Sampler(
 def stories(model: Transformer, batch: int, steps: tuple[int, int], scenes: int = 3) -> Experiment:
     """Both phases. steps: on unrelated scenes, each with its caption; then on scenes of one character, half of the
     samples with all but the last given."""
-    films = Stories(shots=scenes, frames=FRAMES, dial=CAST)
+    films = Stories(size=(8, 8), shots=scenes, frames=FRAMES, stride=0.1, dial=CAST)
     first = Experiment(
         name="mask2dit-shots", data=replace(films, cast=NewCharacters()), codec=Pixels(),
-        process=Gaussian(prediction=X0(), clock=CleanKnown()), model=model,
+        process=Gaussian(prediction=X0(), shift=2.0, clock=CleanKnown()), model=model,
         reads={"caption": Reader(codec=Sentences(words=WORDS, length=4 * scenes))},
-        training=trainer(batch, steps[0], 3e-3), sampler=SAMPLER,
+        training=trainer(batch, steps[0], 4e-3), sampler=SAMPLER,
     )  # fmt: skip
     known = given(scenes, FRAMES) if scenes > 1 else None
     return Experiment(
@@ -140,7 +141,7 @@ STUDY = Study(
     },
     measures=(
         "words_followed", "size_followed", "direction_followed", "light_followed", "swapped", "identity_distance",
-        "ground_distance", "extension_distance", "free_distance", "extension_gain", "given_change",
+        "extension_distance", "free_distance", "extension_gain", "given_change",
     ),
     expect=(
         more("words_followed", "both masks", "full attention"),
@@ -148,7 +149,11 @@ STUDY = Study(
         less("identity_distance", "both masks", "scenes alone"),
         more("extension_gain", "both masks", "scenes alone"),
     ),
-    note="Drawn stories in place of films.",
+    note="Drawn stories of 8 x 8 pixels in place of films; words are read by a network that no model has seen (chance: 0.5 "
+    "for size and light, 0.25 for direction, 0.417 in the mean). A character is its colour, which no prompt names. Every arm "
+    "trains on equally many scenes, first unrelated ones, then stories with all but the last given in half of the samples. "
+    "With scenes alone nothing given can reach a new scene, so extension_gain is 0 by construction there; one scene at a "
+    "time is sampled from the same noise for every scene. given_change is 0 by construction.",
 )  # fmt: skip
 
 

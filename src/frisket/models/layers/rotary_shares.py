@@ -69,4 +69,5 @@ class _RotaryShares(nn.Module):
                 angles = torch.cat(parts, -1)
                 wide = angles if angles.ndim == 2 else angles.unsqueeze(1)  # (n, d/2) or (b, 1, n, d/2)
                 tags.memo[key] = wide.cos().float().to(x.device), wide.sin().float().to(x.device)
-        return rotate(x, *tags.memo[key], "interleaved")
+        cos, sin = tags.memo[key]
+        return rotate(x, cos, sin, "interleaved")

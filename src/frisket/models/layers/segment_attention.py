@@ -11,6 +11,7 @@ Shapes: b batch, h heads, n tokens of the state, m of all prompts, s scenes, d w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -52,31 +53,31 @@ class _Segments(nn.Module):
     def __init__(self, config: SegmentAttention, sizes: Sizes):
         super().__init__()
         self.count = config.count
-        self.attention = config.attention.build(sizes)
+        self.attention: Any = config.attention.build(sizes)  # a built `Attention`
 
     def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
         n, own = call.side.state, self.attention
+        inner = own.inner
         if tokens.tags.n == n and tokens.tags.extent is not None:
             return own(tokens, call)
         _check_layout(tokens.tags, n, self.count)
-        inner = own.inner
-        q, k, v = inner.split(own.qkv(tokens.h), 3)  # type: ignore[operator]
-        q, k = inner.queries(q), inner.keys(k)  # type: ignore[operator]
-        placing = call.positions if own.positions is None else own.positions.placing  # type: ignore[union-attr]
+        q, k, v = inner.split(own.qkv(tokens.h), 3)
+        q, k = inner.queries(q), inner.keys(k)
+        placing = call.positions if own.positions is None else own.positions.placing
         if placing is not None:
             q, k, bias = placing.place(q, k, tokens.tags, tokens.tags)
             if bias is not None:
                 raise FrisketError("attention by segments takes positions that turn or are added, no bias")
         told = self._attend(call, call.inside("prompts"), q[:, :, n:], self._own(k, n), self._own(v, n))
         seen = self._attend(call, call.attend_site, q[:, :, :n], self._all(k, n), self._all(v, n))
-        return inner.out(torch.cat([seen, told], 2).transpose(1, 2).flatten(2))  # type: ignore[operator]
+        return inner.out(torch.cat([seen, told], 2).transpose(1, 2).flatten(2))
 
     def _attend(self, call: BranchCall, site: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Queries (b, h, s l, d) of all scenes, keys of each (b s, h, m, d)."""
         s, mine = self.count, self.fold(q)
         tags = Tags(n=mine.shape[2]), Tags(n=k.shape[2])
-        kernel = self.attention.inner.kernel  # type: ignore[union-attr]
-        out = call.at(site, attend, mine, k, v, *tags, self.attention.inner.mask, None, kernel)  # type: ignore[union-attr]
+        inner = self.attention.inner
+        out = call.at(site, attend, mine, k, v, *tags, inner.mask, None, inner.kernel)
         return out.unflatten(0, (-1, s)).transpose(1, 2).flatten(2, 3)
 
     def fold(self, x: Float[Tensor, "b h n d"]) -> Float[Tensor, "f h l d"]:
