@@ -121,13 +121,13 @@ def stories(model: Transformer, batch: int, steps: tuple[int, int], scenes: int 
     )  # fmt: skip
     known = given(scenes, FRAMES) if scenes > 1 else None
     return Experiment(
-        name="mask2dit", data=films, start=first, task=Diffusion(known=known), training=trainer(batch, steps[1], 2e-3)
+        name="mask2dit", data=films, start=first, task=Diffusion(known=known), training=trainer(batch, steps[1], 4e-3)
     )
 
 
 def _arm(mixer: Mixer, scenes: int = 3) -> dict[str, Any]:
     """Equal numbers of scenes in every arm: where a sample is one scene, a batch has three times as many."""
-    whole = stories(network(48, 3, mixer, scenes), 16 * 3 // scenes, (520, 230), scenes)
+    whole = stories(network(48, 3, mixer, scenes), 16 * 3 // scenes, (330, 500), scenes)
     return {"data": whole.data, "start": whole.start, "task": whole.task, "training": whole.training}
 
 
@@ -160,7 +160,7 @@ STUDY = Study(
 def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
-    width, depth, batch, steps, n = {"tiny": (16, 1, 4, (4, 4), 4), "small": (64, 4, 16, (900, 400), 64)}[size]
+    width, depth, batch, steps, n = {"tiny": (16, 1, 4, (4, 4), 4), "small": (64, 4, 16, (700, 800), 64)}[size]
     return replace(stories(network(width, depth), batch, steps), looks=(StoryBoards(),), n_samples=n, study=STUDY)
 
 
