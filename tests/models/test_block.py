@@ -18,6 +18,7 @@ from frisket.models.layers.attention import Attention, Cross
 from frisket.models.layers.base import BranchCall, Side, Sizes
 from frisket.models.layers.ffn import Gelu
 from frisket.models.layers.modulation import Unmodulated
+from frisket.models.layers.norms import LayerNorm
 from frisket.models.tokens import Tokens
 
 GRID = Grid.of((5,))
@@ -182,3 +183,16 @@ def test_a_layer_behind_takes_what_the_gate_left():
     torch.testing.assert_close(run(module).h, wanted)
     fresh = build_real(lambda: config.build(SIZES))
     assert torch.equal(run(fresh).h, TOKENS.h)
+
+
+def test_a_norm_behind_a_branch_is_of_the_sum():
+    norm = LayerNorm(eps=1e-12, affine="both")
+    plain = Branch(name="ffn", mixer=Gelu(), norm=None)
+    before, after = (
+        build_real(lambda c=c: Block(branches=(c,), modulation=Unmodulated()).build(SIZES))
+        for c in (plain, replace(plain, after=norm))
+    )
+    side, at = Side(grid=GRID, state=5, raw=TOKENS.h), Dispatch(object())
+    summed = before("block[0]", side, at, None, TOKENS).h
+    out = after("block[0]", side, at, None, TOKENS).h
+    torch.testing.assert_close(out, torch.nn.functional.layer_norm(summed, (8,), eps=1e-12))

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frisket.core import FrisketError, from_config, lookup, names, to_config
-from frisket.processes.densities import LogitNormal, LogNormal, Steps, Uniform
+from frisket.processes.densities import Cosine, LogitNormal, LogNormal, Steps, TruncatedNormal, Uniform
 from frisket.processes.levels import VE
 from frisket.processes.paths import Flow
 
@@ -60,3 +60,20 @@ def test_round_trip(name):
 def test_bad_floor_is_named():
     with pytest.raises(FrisketError, match=r"density\.floor"):
         Uniform(floor=1.0)
+
+
+def test_the_truncated_normal_is_scipys():
+    from scipy.stats import truncnorm
+
+    u = torch.linspace(0, 0.999, 50, dtype=torch.float64)
+    wanted = truncnorm((0.7 - 1.0) / 0.25, 0, loc=1.0, scale=0.25).ppf(u.numpy())
+    assert torch.allclose(TruncatedNormal().quantile(u), torch.from_numpy(wanted), atol=1e-9)
+    with pytest.raises(FrisketError, match="low, high"):
+        TruncatedNormal(low=0.9, high=0.8)
+
+
+def test_the_cosine_share_never_falls_and_is_the_cosine_of_a_uniform_number():
+    u = torch.linspace(0, 1, 21, dtype=torch.float64)
+    share = Cosine().quantile(u)
+    assert bool((share.diff() > 0).all())
+    assert torch.allclose(share, torch.cos(torch.pi / 2 * u.flip(0)), atol=1e-12)

@@ -1,6 +1,6 @@
 import torch
 
-from frisket.processes.hidden_weights import Bound, PerHidden, Plain
+from frisket.processes.hidden_weights import Bound, Everywhere, PerHidden, Plain
 from frisket.processes.schedules import Polynomial
 
 HIDDEN = torch.tensor([[True, True, False, False], [True, False, False, False]])
@@ -25,3 +25,8 @@ def test_per_hidden_turns_the_mean_over_all_into_one_over_the_hidden():
 
 def test_plain_is_one():
     assert torch.equal(Plain().on(Polynomial(), T, HIDDEN, COUNTS) * HIDDEN, HIDDEN.float())
+
+
+def test_everywhere_is_one_and_asks_for_visible_elements_too():
+    assert torch.equal(Everywhere().on(Polynomial(), T, HIDDEN, COUNTS) * HIDDEN, HIDDEN.float())
+    assert [w.everywhere for w in (Bound(), Plain(), PerHidden(), Everywhere())] == [False, False, False, True]

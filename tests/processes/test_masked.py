@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from frisket.core import FrisketError, Output, Step, from_config, names, override, to_config
 from frisket.processes import Known, Masked
+from frisket.processes.emissions import Categorical
+from frisket.processes.hidden_weights import Everywhere, Plain
 from frisket.processes.masked import bits_per_element
 from frisket.processes.schedules import Linear
 
@@ -186,3 +188,18 @@ def test_configs_and_errors():
         PROCESS.corrupt(IDS.float(), T, torch.zeros(4, 9))
     with pytest.raises(FrisketError, match="draws"):
         PROCESS.nelbo(lambda x, t: Output(LOGITS), IDS, STEP, 0)
+
+
+def test_everywhere_scores_what_is_visible_and_smoothing_asks_for_all_symbols():
+    process = Masked(vocabulary=K, weight=Everywhere(), emission=Categorical(smoothing=0.1))
+    c = process.corrupt(IDS, T, process.noise((9,), STEP))
+    wanted = torch.nn.functional.cross_entropy(LOGITS.movedim(-1, 1), IDS, label_smoothing=0.1, reduction="none").mean(
+        1
+    )
+    assert torch.allclose(process.loss(Output(LOGITS), c)["denoise"], wanted, atol=1e-5)
+    hidden = Masked(vocabulary=K, weight=Plain(), emission=Categorical(smoothing=0.1)).loss(Output(LOGITS), c)[
+        "denoise"
+    ]
+    assert bool((hidden < wanted)[:3].all()), "visible elements count too"
+    with pytest.raises(FrisketError, match="smoothing"):
+        Categorical(smoothing=1.0)

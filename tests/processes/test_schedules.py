@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from frisket.core import FrisketError, from_config, lookup, names, to_config
 from frisket.processes.schedules import (
+    Arccos,
     Cosine,
     CosineVisible,
     Exponential,
@@ -63,11 +64,12 @@ def test_rate_is_the_derivative_and_time_the_inverse(name, t):
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_bound_of_a_uniform_model_depends_on_the_ends_only(name):
-    """E of weight times the hidden share is the integral of m', so every schedule has m(1) - m(0) log k an element."""
+    """E of weight times the hidden share is the integral of m', so every schedule has m(1) - m(0) log k an element. Taken
+    over the root of t, because a rate may be infinite at 0, and from where t is raised to."""
     schedule, n = lookup(name)(), 200_000
-    t = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-    got = (schedule.weight(t) * schedule.hidden(t)).mean()
-    ends = schedule.hidden(torch.tensor([0.0, 1.0]))
+    root = 1e-3 + (1 - 1e-3) * (torch.arange(n, dtype=torch.float64) + 0.5) / n
+    got = (2 * root * (1 - 1e-3) * schedule.weight(root**2) * schedule.hidden(root**2)).mean()
+    ends = schedule.hidden(torch.tensor([1e-6, 1.0], dtype=torch.float64))
     assert float(got) == pytest.approx(float(ends[1] - ends[0]), rel=1e-5)
 
 
@@ -92,3 +94,11 @@ def test_bad_values_are_named():
         Polynomial(power=0.0)
     with pytest.raises(FrisketError, match="sigma_min"):
         Geometric(sigma_min=2.0, sigma_max=1.0)
+
+
+def test_arccos_is_maskbits_share():
+    r = torch.rand(20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(Arccos().hidden(1 - r), torch.acos(r) / (torch.pi / 2))
+    t, h = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64), 1e-6
+    slope = (Arccos().hidden(t + h) - Arccos().hidden(t - h)) / (2 * h)
+    assert torch.allclose(Arccos().rate(t), slope, rtol=1e-5)

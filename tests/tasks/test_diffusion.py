@@ -426,3 +426,13 @@ def test_a_process_that_learns_is_trained_averaged_saved_and_resumed_exactly(tmp
     assert not torch.equal(saved, start)
     terms = task.loss(Skewed().batch(torch.arange(8)), Step(seed=0, sample=torch.arange(8)))
     assert set(terms) == {"denoise", "reconstruction", "reinforce"}
+
+
+def test_shared_times_are_one_for_the_batch_and_another_at_each_step():
+    pipeline = Pipeline(Recorder(), Gaussian(), Pixels(), Sampler(), INFO)
+    made = Diffusion(times="shared").build(pipeline)
+    drawn = [made.uniform(Step(seed=0, sample=torch.arange(4), index=i)) for i in range(3)]
+    assert all(len(set(row.tolist())) == 1 for row in drawn)
+    assert len({float(row[0]) for row in drawn}) == 3
+    other = made.uniform(Step(seed=0, sample=torch.arange(40, 44), index=1))
+    assert float(other[0]) == float(drawn[1][0]), "the same for every part of the batch"

@@ -20,6 +20,9 @@ FACTS = {
     "data/pairs": {"splits": 0},
     "data/parity": {"splits": 0},
 }
+# Masked continuous tokens: one packed state of tokens, flags and noised copies, which no general promise describes. The
+# three parts know only each other; their own tests hold them to what they say.
+TOKENS = ("process/masked-tokens", "backbone/masked-tokens", "decoder/tokens")
 SMALLER = {"data/sudoku": {"size": 6, "clues": 20}}
 
 
@@ -43,7 +46,7 @@ def test_every_config_round_trips(name):
     check_config(lookup(name)())
 
 
-@pytest.mark.parametrize("name", ready("process"))
+@pytest.mark.parametrize("name", [n for n in ready("process") if n not in TOKENS])
 def test_every_process_keeps_its_promises(name):
     part = lookup(name)()
     if hasattr(part, "vocabulary") or hasattr(part, "mask_id"):
@@ -53,7 +56,7 @@ def test_every_process_keeps_its_promises(name):
 
 
 @pytest.mark.parametrize("spec", [IMAGES, WORDS], ids=["images", "words"])
-@pytest.mark.parametrize("name", ready("backbone"))
+@pytest.mark.parametrize("name", [n for n in ready("backbone") if n not in TOKENS])
 def test_every_backbone_keeps_its_promises(name, spec):
     check_backbone(lookup(name)(), spec=spec)
 
@@ -69,7 +72,7 @@ def test_every_solver_keeps_its_promises(name):
     check_update(lookup(name)())
 
 
-@pytest.mark.parametrize("name", ready("decoder"))
+@pytest.mark.parametrize("name", [n for n in ready("decoder") if n not in TOKENS])
 def test_every_decoder_keeps_its_promises(name):
     check_update(lookup(name)(), vocabulary=5)
 

@@ -10,6 +10,7 @@ Shapes: b batch, c channels, h w pixels, y x cells, d width of a code, k codes, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -84,8 +85,8 @@ class VQCodec(nn.Module):
         super().__init__()
         self.config = config
         sizes = [config.width * m for m in config.multipliers]
-        self.encoder = nn.Sequential(*_down(config, sizes), conv(sizes[-1], config.dim, 1))
-        self.decoder = nn.Sequential(conv(config.dim, sizes[-1], 3), *_up(config, sizes))
+        self.encoder = nn.Sequential(*down(config, sizes), conv(sizes[-1], config.dim, 1))
+        self.decoder = nn.Sequential(conv(config.dim, sizes[-1], 3), *up(config, sizes))
         self.register_buffer("codebook", torch.empty(config.codes, config.dim))
         self.register_buffer("counts", torch.empty(config.codes))
 
@@ -182,6 +183,17 @@ class Residual(nn.Module):
         return self.around(x) + self.inner(x)
 
 
+class Convolutions(Protocol):
+    """What the two stacks read of a codec's config."""
+
+    @property
+    def channels(self) -> int: ...
+    @property
+    def blocks(self) -> int: ...
+    @property
+    def groups(self) -> int: ...
+
+
 def conv(fan_in: int, fan_out: int, side: int, stride: int = 1) -> nn.Conv2d:
     """A convolution that keeps the sides, or halves them."""
     return nn.Conv2d(fan_in, fan_out, side, stride=stride, padding=side // 2)
@@ -191,7 +203,8 @@ def norm(channels: int, groups: int) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels)
 
 
-def _down(config: VQ, sizes: list[int]) -> list[nn.Module]:
+def down(config: Convolutions, sizes: list[int]) -> list[nn.Module]:
+    """From an image to features of the last size; every size but the first halves the sides."""
     out: list[nn.Module] = [conv(config.channels, sizes[0], 3)]
     for i, size in enumerate(sizes):
         before = sizes[max(i - 1, 0)]
@@ -200,7 +213,8 @@ def _down(config: VQ, sizes: list[int]) -> list[nn.Module]:
     return [*out, norm(sizes[-1], config.groups), nn.SiLU()]
 
 
-def _up(config: VQ, sizes: list[int]) -> list[nn.Module]:
+def up(config: Convolutions, sizes: list[int]) -> list[nn.Module]:
+    """The way back."""
     out: list[nn.Module] = []
     for i, size in reversed(list(enumerate(sizes))):
         above = sizes[min(i + 1, len(sizes) - 1)]

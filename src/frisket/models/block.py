@@ -54,7 +54,7 @@ class ZeroLinear:
 class Branch:
     """One branch. name: its site. uses: which of shift, scale and gate the modulation gives it, in this order. dropout:
     of the output, before the gate, drawn from the current step while training. behind: a layer between the gate and the
-    residual."""
+    residual. after: a norm of the sum (post-norm, as BERT)."""
 
     name: str = "attn"
     mixer: Mixer = Attention()
@@ -62,6 +62,7 @@ class Branch:
     uses: tuple[Use, ...] = ALL_USES
     dropout: float = 0.0
     behind: Behind | None = None
+    after: Norm | None = None
 
     def __post_init__(self):
         check(self.name.isidentifier(), "branch.name", self.name, "an identifier")
@@ -104,6 +105,7 @@ class BranchModule(nn.Module):
         self.norm = config.norm.build(sizes.width) if config.norm is not None else None
         self.mixer = config.mixer.build(sizes)
         self.behind = config.behind.build(sizes) if config.behind is not None else None
+        self.after = config.after.build(sizes.width) if config.after is not None else None
 
     def forward(
         self, call: BranchCall, shift: Tensor | None, scale: Tensor | None, tokens: Tokens
@@ -134,7 +136,8 @@ class BlockModule(nn.Module):
             out = at(place, partial(branch, call, shift, scale), tokens)
             if config.dropout and self.training:
                 out = drop(out, config.dropout, f"{site}.{config.name}")
-            tokens = tokens.with_h(_add(tokens, out, gate, branch.behind))  # type: ignore[arg-type]
+            added = _add(tokens, out, gate, branch.behind)  # type: ignore[arg-type]
+            tokens = tokens.with_h(added if branch.after is None else branch.after(added))  # type: ignore[operator]
         return tokens
 
     def sites(self, site: str) -> list[str]:

@@ -60,7 +60,7 @@ def count_attention_macs(
     ghost = copy.deepcopy(model)
     inner = [s for s in ghost.sites() if s.endswith((".attend", ".proxies", ".prompts"))]  # type: ignore[operator]
     counted = {s: note for s in inner if s.split(".")[1] not in leave_out}
-    with install(ghost, counted), use_step(Step(seed=0, sample=torch.zeros(1, dtype=torch.int64))):
+    with install(ghost, counted):
         _ghost_pass(ghost, shape, cond, None, None)
     return total
 
@@ -72,13 +72,15 @@ def _ghost_pass(
 ) -> None:  # fmt: skip
     """One forward of a meta copy."""
     ghost = copy.deepcopy(model).to("meta").requires_grad_(False)  # the counter hooks on what may have a gradient
-    reads_ids = isinstance(getattr(getattr(model, "input", None), "table", None), nn.Embedding)
+    ends = getattr(model, "input", None)
+    reads_ids = isinstance(getattr(ends, "table", None), nn.Embedding) or getattr(ends, "reads_ids", False)
     x = torch.empty((1, *shape), dtype=dtype or (torch.int64 if reads_ids else torch.float32), device="meta")
     encoded = getattr(getattr(model, "doors", None), "encoded", ())
     values = _examples(model) | {name: torch.zeros((1, *shape), dtype=x.dtype) for name in encoded} | dict(cond or {})
     given = Condition({name: value.to("meta") for name, value in values.items()})
     keep = {name: torch.empty(1, m, dtype=torch.int64, device="meta") for name, m in (kept or {}).items()}
-    ghost(x, torch.empty(1, device="meta"), given if values else None, **({"keep": keep} if keep else {}))
+    with use_step(Step(seed=0, sample=torch.zeros(1, dtype=torch.int64))):
+        ghost(x, torch.empty(1, device="meta"), given if values else None, **({"keep": keep} if keep else {}))
 
 
 def _examples(model: nn.Module) -> dict[str, Tensor]:

@@ -1,12 +1,14 @@
-"""Time densities: each is the quantile function of a uniform number, so that the caller may stratify it.
+"""Time densities: each is the quantile function of a uniform number, so that the caller may stratify it. The last two
+are of shares of hidden tokens.
 
 Sources: SD3 2403.03206 (logit-normal), EDM 2206.00364 (log-normal over the noise level), DDPM (a grid of steps), MDLM
-2406.07524 (uniform above a floor). Shapes: u of any shape in [0, 1); t of the same shape, float64, never decreasing in
-u.
+2406.07524 (uniform above a floor), MAR 2406.11838 (truncated normal), MaskGIT 2202.04200 (cosine). Shapes: u of any
+shape in [0, 1); t of the same shape, float64, never decreasing in u.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -23,6 +25,9 @@ CITE_EDM = "Karras et al. Elucidating the Design Space of Diffusion-Based Genera
 CITE_SD3 = (
     "Esser et al. Scaling Rectified Flow Transformers for High-Resolution Image Synthesis. 2024. arXiv:2403.03206"
 )
+
+CITE_MAR = "Li et al. Autoregressive Image Generation without Vector Quantization. 2024. arXiv:2406.11838"
+CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
 
 EDGE = 1e-9  # u is kept this far from 0 and 1 where the quantile is infinite there
 
@@ -99,3 +104,33 @@ class Steps:
 
     def quantile(self, u: Float[Tensor, "..."], path: Path | None = None) -> Float[Tensor, "..."]:
         return ((u.to(torch.float64) * self.steps).floor() + 1).clamp(max=self.steps) / self.steps
+
+
+@register("density/truncated-normal", cite=CITE_MAR)
+@dataclass(frozen=True, kw_only=True)
+class TruncatedNormal:
+    """Normal (mean, std) cut to [low, high]; with its defaults MAR's share of hidden tokens (LTH14/mar models/mar.py)."""
+
+    mean: float = 1.0
+    std: float = 0.25
+    low: float = 0.7
+    high: float = 1.0
+
+    def __post_init__(self):
+        check(self.std > 0, "density.std", self.std, "positive")
+        check(0 <= self.low < self.high <= 1, "density (low, high)", (self.low, self.high), "0 <= low < high <= 1")
+
+    def quantile(self, u: Float[Tensor, "..."], path: Path | None = None) -> Float[Tensor, "..."]:
+        ends = torch.tensor([self.low, self.high], dtype=torch.float64, device=u.device)
+        below, upto = torch.special.ndtr((ends - self.mean) / self.std)
+        inside = torch.special.ndtri(below + (upto - below) * u.to(torch.float64))
+        return (self.mean + self.std * inside).clamp(self.low, self.high)
+
+
+@register("density/cosine", cite=CITE_MASKGIT)
+@dataclass(frozen=True, kw_only=True)
+class Cosine:
+    """cos(pi/2 (1 - u)): the share of hidden tokens in MaskGIT's training, more often large than small."""
+
+    def quantile(self, u: Float[Tensor, "..."], path: Path | None = None) -> Float[Tensor, "..."]:
+        return torch.cos(math.pi / 2 * (1 - u.to(torch.float64)))

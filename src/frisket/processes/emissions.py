@@ -69,7 +69,13 @@ class Emission(Protocol):
 @register("emission/categorical")
 @dataclass(frozen=True, kw_only=True)
 class Categorical:
-    """Each element by itself, from its own k logits (a further one, of the mask, is cut off)."""
+    """Each element by itself, from its own k logits (a further one, of the mask, is cut off). smoothing: share of what is
+    trained on that asks for equal chances of all symbols, in [0, 1)."""
+
+    smoothing: float = 0.0
+
+    def __post_init__(self):
+        check(0 <= self.smoothing < 1, "emission.smoothing", self.smoothing, "at least 0 and below 1")
 
     def fit(self, vocabulary: int, symbols: int | None) -> Categorical:
         if symbols is not None:
@@ -90,7 +96,11 @@ class Categorical:
     def trained(
         self, pred: Tensor, x_t: Int[Tensor, "b *g"], x0: Int[Tensor, "b *g"], where: Bool[Tensor, "b *g"], k: int
     ) -> Float[Tensor, "b *g"]:
-        return self.nats(pred, x_t, x0, where, k)
+        nats = self.nats(pred, x_t, x0, where, k)
+        if not self.smoothing:
+            return nats
+        even = -symbols(pred, x0, k).mean(-1).masked_fill(~where, 0.0)
+        return (1 - self.smoothing) * nats + self.smoothing * even
 
     def spelled(self, symbols: Tensor, shape: tuple[int, ...], k: int) -> Int[Tensor, "b *g"]:
         return symbols.reshape(len(symbols), *shape)

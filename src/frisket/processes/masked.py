@@ -42,8 +42,8 @@ CITE_MDLM = "Sahoo et al. Simple and Effective Masked Diffusion Language Models.
 @register("process/masked", cite=CITE_MDLM)
 @dataclass(frozen=True, kw_only=True)
 class Masked(Absorbing):
-    """density: its floor keeps 1 / t in bounds. weight: of the cross-entropy of what is hidden. clock: each element's
-    own time. emission: what the network's logits say about hidden elements."""
+    """density: its floor keeps 1 / t in bounds. weight: of the cross-entropy of what is hidden (or of everything). clock:
+    each element's own time. emission: what the network's logits say about hidden elements."""
 
     density: Density = field(default_factory=lambda: Uniform(floor=1e-3))
     weight: HiddenWeight = field(default_factory=Bound)
@@ -85,7 +85,8 @@ class Masked(Absorbing):
         (so in nats an element); the emission may train on another one. valid: (b, *g)."""
         c, counts = corrupted, counted(corrupted, valid)
         assert c.hidden is not None
-        nats = self.emission.trained(output.pred, c.x_t, c.x0, c.hidden & counts, self.mask_id)
+        scored = counts if self.weight.everywhere else c.hidden & counts
+        nats = self.emission.trained(output.pred, c.x_t, c.x0, scored, self.mask_id)
         return {"denoise": mean_over(nats * self.weight.on(self.schedule, c.local, c.hidden, counts), counts)}
 
     def outputs(self, channels: int) -> int:

@@ -24,6 +24,8 @@ CITE_MDLM = "Sahoo et al. Simple and Effective Masked Diffusion Language Models.
 CITE_MD4 = "Shi et al. Simplified and Generalized Masked Diffusion for Discrete Data. 2024. arXiv:2406.04329"
 CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
 
+CITE_MASKBIT = "Weber et al. MaskBit: Embedding-free Image Generation via Bit Tokens. 2024. arXiv:2409.16211"
+
 LEAST = 1e-6  # times are raised to this before a division by m
 
 
@@ -118,6 +120,20 @@ class Cosine(Schedule):
 
     def rate(self, t: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         return torch.cos(t.to(torch.float64) * (math.pi / 2)) * (math.pi / 2)
+
+
+@register("schedule/arccos", cite=CITE_MASKBIT)
+@dataclass(frozen=True, kw_only=True)
+class Arccos(Schedule):
+    """m = arccos(1 - t) / (pi / 2): MaskBit's. More is hidden than under `cosine` only close to t = 0, so the last moves
+    reveal the most. The rate is infinite at 0; t is raised to 1e-6 there."""
+
+    def hidden(self, t: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        return torch.acos((1 - t.to(torch.float64)).clamp(0, 1)) / (math.pi / 2)
+
+    def rate(self, t: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        t = t.to(torch.float64).clamp(min=LEAST)
+        return 1 / (math.pi / 2 * (1 - (1 - t) ** 2).sqrt())
 
 
 @register("schedule/cosine-visible", cite=CITE_MDLM)

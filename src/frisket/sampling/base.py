@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 from jaxtyping import Float
 from torch import Tensor
 
+from frisket.core.condition import Output
 from frisket.core.errors import check
 from frisket.core.random import hash_text
 from frisket.core.sites import Handler
@@ -26,9 +27,10 @@ from frisket.processes.known import Known
 class Snapshot:
     """The state after move `index` of `total`: x (b, *s) at time t, and the last estimate (None when the move made no
     forward; of the evaluated rows only when those were fewer than b). index 0 is the start itself. rows: how many rows
-    went through each model so far, by its name ("" is the one being sampled), every branch counted; times
-    `count_macs(model.config)` that is the cost of a run without caches. reports: what the sampler's caches did so far,
-    in their order, those on the model being sampled first; they are the run's own and go on changing with it."""
+    went through each model so far, by its name ("" is the one being sampled, "/head" its head alone), every branch
+    counted; times `count_macs(model.config)` that is the cost of a run without caches. reports: what the sampler's
+    caches did so far, in their order, those on the model being sampled first; they are the run's own and go on changing
+    with it."""
 
     x: Tensor
     t: float
@@ -65,6 +67,13 @@ class Evaluate(Protocol):
     ) -> Estimate:
         """x (r, *s) at t: all rows of the batch, or those whose indices `rows` (r,) names; only they are computed.
         keep: who passes through spans of the model in every guidance branch; the estimate says nothing elsewhere."""
+        ...
+
+    def output(
+        self, x: Tensor, t: Float[Tensor, "r"], rows: Tensor | None = None, keep: Keep | None = None, part: str = ""
+    ) -> Output:
+        """The guided output itself, for a process that stands inside the head. part: where only a part of the model is
+        computed (handlers answer for the rest), the name that its rows are counted under."""
         ...
 
 

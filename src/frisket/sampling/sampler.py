@@ -156,6 +156,7 @@ class _Run:
     grad: bool
     rows: Counter[str] = field(default_factory=Counter)
     memory: dict[str, Any] = field(default_factory=dict)
+    part: str = ""
 
     def snapshots(self, times: list[float], start: Start | None) -> Iterator[Snapshot]:
         total = len(times) - 1
@@ -213,7 +214,7 @@ class _Run:
         self, name: str, x: Tensor, time: Tensor, cond: Condition | None, keep: Keep | None, step: Step
     ) -> Output:
         """One forward of one model, counted."""
-        self.rows[name] += len(x)
+        self.rows[f"{name}/{self.part}" if self.part else name] += len(x)
         model = self.models[name]
         with use_step(step), ExitStack() as stack:
             for mounted in self.mounted[name]:
@@ -229,7 +230,14 @@ class _Evaluate:
         self.last: Estimate | None = None
 
     def __call__(self, x: Tensor, t: Tensor, rows: Tensor | None = None, keep: Keep | None = None) -> Estimate:
+        self.last = self.run.process.estimate(self.output(x, t, rows, keep), x, t)
+        return self.last
+
+    def output(
+        self, x: Tensor, t: Tensor, rows: Tensor | None = None, keep: Keep | None = None, part: str = ""
+    ) -> Output:
         run = self.run
+        run.part = part
         step = self.step.at(call=self.calls)
         cond, known = run.cond, run.known
         if rows is not None:
@@ -250,5 +258,4 @@ class _Evaluate:
         output = run.sampler.guidance.pred(run, inputs, t, step)
         if output.pred.dtype in (torch.float16, torch.bfloat16):  # the solver's sums need more digits than the network
             output = Output(output.pred.float(), aux=output.aux)
-        self.last = run.process.estimate(output, x, t)
-        return self.last
+        return output

@@ -45,7 +45,8 @@ from frisket.tasks.passes import Passes, Single
 @dataclass(frozen=True, kw_only=True)
 class Diffusion:
     """drop: probability that a condition is dropped from a sample, each name by itself; drops: other numbers for some
-    names. times: "stratified", a low-discrepancy sequence over the order of samples, or "uniform", independent. known:
+    names. times: "stratified", a low-discrepancy sequence over the order of samples, "uniform", independent, or "shared",
+    one for the whole batch (so that all rows have as much hidden). known:
     what is given and kept clean while training (inpainting, prompts, histories). choose: who passes through spans of the
     model, in place of its plan's own choice ("choose/all" for a dense phase). passes: what one step computes."""
 
@@ -60,7 +61,8 @@ class Diffusion:
     def __post_init__(self):
         for name, value in {"drop": self.drop, **{f"drops.{n}": p for n, p in self.drops.items()}}.items():
             check(0 <= value <= 1, f"task.{name}", value, "a probability")
-        check(self.times in ("stratified", "uniform"), "task.times", self.times, "'stratified' or 'uniform'")
+        ways = ("stratified", "uniform", "shared")
+        check(self.times in ways, "task.times", self.times, f"one of {', '.join(ways)}")
 
     def step_macs(self, experiment: Any, forward: int) -> float:
         """Multiply-accumulates of a training step for one sample of a fitted `experiment`: three forwards for each pass,
@@ -196,6 +198,8 @@ class DiffusionTask(nn.Module):
         segments = clock.count() if clock is not None else 1
         if segments > 1:
             return step.draw("time", (segments,), "uniform")
+        if self.config.times == "shared":
+            return step.shared("time").expand(len(step.sample))
         return step.stratified("time") if self.config.times == "stratified" else step.draw("time", (), "uniform")
 
     def make_known(self, x0: Tensor, batch: Batch, step: Step) -> Known | None:

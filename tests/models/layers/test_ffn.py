@@ -10,7 +10,7 @@ from frisket.core import Dispatch, Step, install, use_step
 from frisket.models.grid import Grid
 from frisket.models.init import build_real
 from frisket.models.layers.base import BranchCall, Side, Sizes
-from frisket.models.layers.ffn import Gelu, SwiGLU
+from frisket.models.layers.ffn import Gelu, Silu, SwiGLU
 from frisket.models.tokens import Tokens
 
 SIZES = Sizes(width=12, heads=2, condition=12, grid=Grid.of((3,)))
@@ -61,3 +61,10 @@ def test_hidden_units_are_a_site(config):
 class Sited:
     def sites(self):
         return ["x.hidden"]
+
+
+def test_silu():
+    module = build_real(lambda: Silu(ratio=1.0).build(SIZES))
+    hidden = functional.silu(functional.linear(TOKENS.h, module.up.weight, module.up.bias))
+    wanted = functional.linear(hidden, module.down.weight, module.down.bias)
+    torch.testing.assert_close(module(TOKENS, CALL), wanted)

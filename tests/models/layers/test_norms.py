@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from frisket.models.init import build_real
-from frisket.models.layers.norms import Chain, LayerNorm, RMSNorm
+from frisket.models.layers.norms import Chain, LayerNorm, NoNorm, RMSNorm
 
 X = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0)) * 3 + 1
 
@@ -47,3 +47,8 @@ def test_a_chain_is_its_norms_one_behind_the_other():
     assert len(list(module.parameters())) == 3
     torch.testing.assert_close(module(X), module[1](module[0](X)))
     assert not torch.allclose(module(X), module[0](X))
+
+
+def test_no_norm_is_the_identity():
+    x = torch.randn(2, 3, 4)
+    assert NoNorm().build(4)(x) is x

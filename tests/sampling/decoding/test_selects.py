@@ -9,7 +9,16 @@ from sampling_fakes import steps
 from frisket.core import FrisketError
 from frisket.processes.schedules import Cosine
 from frisket.sampling.decoding.orders import Proposed
-from frisket.sampling.decoding.selects import Bernoulli, Budget, CosineCurve, Hidden, PowerCurve, Threshold, top
+from frisket.sampling.decoding.selects import (
+    ArccosCurve,
+    Bernoulli,
+    Budget,
+    CosineCurve,
+    Hidden,
+    PowerCurve,
+    Threshold,
+    top,
+)
 
 
 def standing(now, first, share_t, share_s, s=0.5, rate=0.0):
@@ -124,3 +133,12 @@ def test_ranges():
     ):
         with pytest.raises(FrisketError):
             make()
+
+
+def test_the_arccos_curve_keeps_much_for_the_end():
+    s = torch.linspace(0, 1, 11, dtype=torch.float64)
+    share = ArccosCurve().share(s)
+    assert float(share[0]) == 0.0
+    assert float(share[-1]) == pytest.approx(1.0)
+    assert bool((share.diff() > 0).all())
+    assert float(share[1]) > 0.28, "the last tenth of the moves reveals more than a quarter"

@@ -52,3 +52,13 @@ def test_one_respaced_step_against_official_moments(name, variance):
     spread = torch.exp(golden[f"{name}_log_variance"].float() / 2)
     wanted = golden[f"{name}_mean"].float() + spread * noise * (to > 0).float().reshape(-1, 1, 1, 1)
     torch.testing.assert_close(moved, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_temperature_scales_what_a_move_adds():
+    process = Gaussian(path=VPLinear())
+    cold, warm, plain = (
+        Sampler(steps=50, update=update).sample(GaussianDenoiser(process), process, shape=(60,), step=steps(20))
+        for update in (Ancestral(temperature=0.0), Ancestral(temperature=1.0), Ancestral())
+    )
+    assert torch.equal(warm, plain)
+    assert float(cold.std()) < 0.6 * float(warm.std())

@@ -178,13 +178,14 @@ def _at(p: Tensor, index: Tensor) -> Tensor:
 
 
 def _lattice(half_x: float, half_y: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Windows to search: 9x9 centres and three sizes as (m, 3), the place and the size word of each."""
+    """Windows to search: 9x9 centres and some sizes as (m, 3), the place and the size word of each."""
     u = (torch.arange(9) + 0.5) / 9
-    radii = torch.tensor([0.14, 0.18, 0.22])
+    radii, words = torch.tensor([0.14, 0.18, 0.22, 0.28, 0.34]), torch.tensor([0, 1, 2, 2, 2])
     y, x, size = torch.meshgrid((2 * u - 1) * half_y, (2 * u - 1) * half_x, radii, indexing="ij")
     place = (torch.arange(9) // 3)[:, None, None] * 3 + (torch.arange(9) // 3)[None, :, None]
     spots = torch.stack([x, y, size], -1).flatten(0, 2)
-    return spots, place.expand(9, 9, 3).flatten(), torch.arange(3).expand(9, 9, 3).flatten()
+    shape = (9, 9, len(radii))
+    return spots, place.expand(shape).flatten(), words.expand(shape).flatten()
 
 
 def _halved(table: Table, role: Role) -> Table:

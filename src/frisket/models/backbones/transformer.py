@@ -35,7 +35,7 @@ from frisket.models.layers.base import Embedder, Side, Sizes
 from frisket.models.layers.embedders import Timestep
 from frisket.models.layers.ends import Head, Ids, Input, Logits, Patches, PatchesOut
 from frisket.models.layers.modulation import AdaLNZero, Modulation, modulate, shared_key, spread
-from frisket.models.layers.norms import LayerNorm, Norm
+from frisket.models.layers.norms import LayerNorm, NoNorm, Norm
 from frisket.models.layers.positions import Positions, SinCos
 from frisket.models.plans.base import TokenPlan
 from frisket.models.segments import timed
@@ -53,8 +53,8 @@ class Transformer:
     """width: of a token. heads: of every attention that names no other. condition: width of the condition vector (the
     token's if None). blocks: one by one. time: how the network's time is embedded (None: the network is blind to it).
     doors: the conditions it reads. encoder: blocks before these that give each token a condition vector of its own.
-    plan: spans of blocks that some tokens may skip. skips: long ones, by block number. final_norm, final_modulation:
-    before the output layer."""
+    plan: spans of blocks that some tokens may skip. skips: long ones, by block number. first_norm: of all tokens
+    before the blocks. final_norm, final_modulation: before the output layer."""
 
     width: int = 64
     heads: int = 4
@@ -68,6 +68,7 @@ class Transformer:
     blocks: tuple[Block, ...] = repeat(Block(), 6)
     plan: TokenPlan | None = None
     skips: tuple[LongSkip, ...] = ()
+    first_norm: Norm = NoNorm()
     final_norm: Norm = LayerNorm()
     final_modulation: Modulation = AdaLNZero()
 
@@ -131,6 +132,7 @@ class TransformerModel(nn.Module):
         self.blocks = nn.ModuleList([self.new_block(block) for block in config.blocks])
         spans = config.plan.spans if config.plan is not None else ()
         self.plan = Architecture(spans, config.skips, self.sizes, len(config.blocks))
+        self.first_norm = config.first_norm.build(config.width)
         self.final_norm = config.final_norm.build(config.width)
         self.final_modulation = last.build(condition, config.width, 2)
         self._check_modulation(2, self.final_modulation)
@@ -211,7 +213,8 @@ class TransformerModel(nn.Module):
         if index is not None:
             tokens = Tokens(tokens.h, tags.change(time=index))
             extra = {name: timed(more, tags, index) for name, more in extra.items()}
-        return Tokens.cat([tokens, *extra.values()]) if extra else tokens, side
+        tokens = Tokens.cat([tokens, *extra.values()]) if extra else tokens
+        return tokens.with_h(self.first_norm(tokens.h)), side
 
     def _tell(self, side: Side, vector: Float[Tensor, "b *k w"], plain: Float[Tensor, "b *k w"] | None = None) -> None:
         """Give the blocks to come this condition vector, SiLU applied, and the same without it where it is known."""

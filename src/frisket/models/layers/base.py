@@ -55,7 +55,7 @@ class Side:
     grid: of this state. state: number of its tokens (they come first). vector: the condition (b, w), or (b, k, w) with
     each token's `time` tag choosing one of k; SiLU already applied. plain: the same without the SiLU. shared: what
     modulations that share weights have computed from it. context: other token sequences, by the name of their
-    condition. raw: the input as it came.
+    condition. raw: the input as it came. phase: which of several passes through the same blocks this is.
     """
 
     grid: Grid
@@ -65,6 +65,7 @@ class Side:
     plain: Tensor | None = None
     shared: dict[str, Tensor] = field(default_factory=dict)
     context: Mapping[str, Tokens] = field(default_factory=dict)
+    phase: int = 0
     memo: dict[tuple[Tags, Tags], Tags] = field(default_factory=dict, repr=False)
     own: Tensor | None = None
     extras: Extras = field(default_factory=lambda: Extras(0))
@@ -100,7 +101,7 @@ class Side:
             plain=None if self.plain is None else self.plain[rows],
             shared={key: value[rows] for key, value in self.shared.items()},
             context={name: tokens.rows(rows) for name, tokens in self.context.items()},
-            own=rows if self.own is None else self.own[rows], extras=self.extras,
+            own=rows if self.own is None else self.own[rows], extras=self.extras, phase=self.phase,
         )  # fmt: skip
 
     def joined(self, tokens: Tokens, context: Tokens) -> Tags:

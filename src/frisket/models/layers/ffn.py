@@ -31,6 +31,18 @@ class Gelu:
         return _Gelu(self, sizes.width)
 
 
+@register("ffn/silu")
+@dataclass(frozen=True, kw_only=True)
+class Silu:
+    """Linear, SiLU, Linear. ratio: hidden width over width (1 in MAR's head, arXiv 2406.11838)."""
+
+    ratio: float = 1.0
+    bias: bool = True
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        return _Silu(self, sizes.width)
+
+
 @register("ffn/swiglu")
 @dataclass(frozen=True, kw_only=True)
 class SwiGLU:
@@ -58,6 +70,22 @@ class _Gelu(nn.Module):
 
     def hidden(self, h: Float[Tensor, "b n d"]) -> Float[Tensor, "b n u"]:
         return functional.gelu(self.up(h), approximate=self.approximate)
+
+
+class _Silu(nn.Module):
+    hides = True
+
+    def __init__(self, config: Silu, width: int):
+        super().__init__()
+        hidden = int(width * config.ratio)
+        self.up = linear(width, hidden, bias=config.bias)
+        self.down = linear(hidden, width, bias=config.bias)
+
+    def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
+        return self.down(call.at(call.hidden_site, self.hidden, tokens.h))
+
+    def hidden(self, h: Float[Tensor, "b n d"]) -> Float[Tensor, "b n u"]:
+        return functional.silu(self.up(h))
 
 
 class _SwiGLU(nn.Module):

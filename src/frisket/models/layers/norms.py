@@ -36,6 +36,15 @@ class LayerNorm:
         return _LayerNorm(width, self.eps, self.affine)
 
 
+@register("norm/none")
+@dataclass(frozen=True, kw_only=True)
+class NoNorm:
+    """x as it is."""
+
+    def build(self, width: int) -> nn.Module:
+        return nn.Identity()
+
+
 @register("norm/rms")
 @dataclass(frozen=True, kw_only=True)
 class RMSNorm:

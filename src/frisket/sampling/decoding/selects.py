@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from frisket.core.errors import check
@@ -21,6 +21,7 @@ from frisket.core.step import Step
 from frisket.sampling.decoding.orders import Proposed
 
 CITE_MASKGIT = "Chang et al. MaskGIT: Masked Generative Image Transformer. 2022. arXiv:2202.04200"
+CITE_MASKBIT = "Weber et al. MaskBit: Embedding-free Image Generation via Bit Tokens. 2024. arXiv:2409.16211"
 CITE_THRESHOLD = (
     "Wu et al. Fast-dLLM: Training-free Acceleration of Diffusion LLM by Enabling KV Cache and "
     "Parallel Decoding. 2025. arXiv:2505.22618"
@@ -88,6 +89,15 @@ class CosineCurve:
         return torch.cos(math.pi / 2 * (1 - s))
 
 
+@register("curve/arccos", cite=CITE_MASKBIT)
+@dataclass(frozen=True, kw_only=True)
+class ArccosCurve:
+    """arccos(1 - s) / (pi/2): even moves for long, many at the very end (MaskBit)."""
+
+    def share(self, s: Float[Tensor, "r"]) -> Float[Tensor, "r"]:
+        return torch.acos((1 - s).clamp(0, 1)) / (math.pi / 2)
+
+
 @register("curve/power")
 @dataclass(frozen=True, kw_only=True)
 class PowerCurve:
@@ -120,7 +130,8 @@ class Budget:
         check(self.least >= 0, "select.least", self.least, "0 or more")
         check(self.kept >= 0, "select.kept", self.kept, "0 or more")
 
-    def _count(self, hidden: Hidden) -> Tensor:
+    def count(self, hidden: Hidden) -> Int[Tensor, "r"]:
+        """How many each row reveals."""
         share = hidden.share_s if self.curve is None else self.curve.share(hidden.s.to(torch.float64))
         stay = torch.floor(hidden.first * share + 1e-9)  # a product that is a whole number must not fall below it
         now = hidden.now.sum(1)
@@ -128,10 +139,10 @@ class Budget:
         return (now - stay).clamp(min=0).to(torch.int64)
 
     def active(self, hidden: Hidden) -> Bool[Tensor, "r"]:
-        return self._count(hidden) > 0
+        return self.count(hidden) > 0
 
     def choose(self, hidden: Hidden, scores: Float[Tensor, "r n"], proposed: Proposed) -> Bool[Tensor, "r n"]:
-        return top(scores, self._count(hidden)) & hidden.now
+        return top(scores, self.count(hidden)) & hidden.now
 
 
 @register("select/threshold", cite=CITE_THRESHOLD)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.processes.base import expand
 from frisket.sampling.base import Moment
@@ -23,9 +24,15 @@ CITE_DDPM = "Ho, Jain, Abbeel. Denoising Diffusion Probabilistic Models. 2020. a
 @register("solver/ancestral", cite=CITE_DDPM)
 @dataclass(frozen=True, kw_only=True)
 class Ancestral:
-    """One forward a move; the variance is what the process says (fixed or learned)."""
+    """One forward a move; the variance is what the process says (fixed or learned). temperature: factor of the noise
+    that a move adds."""
+
+    temperature: float = 1.0
+
+    def __post_init__(self):
+        check(self.temperature >= 0, "solver.temperature", self.temperature, "0 or more")
 
     def move(self, x: Tensor, t: Tensor, s: Tensor, at: Moment) -> Tensor:
         mean, log_variance = gaussian(at.process).posterior(x, at.evaluate(x, t), t, s)
         spread = torch.where(expand(s, x) > 0, torch.exp(log_variance / 2), torch.zeros_like(log_variance))
-        return mean + spread.to(x.dtype) * at.noise(x, "solver").to(x.dtype)
+        return mean + self.temperature * spread.to(x.dtype) * at.noise(x, "solver").to(x.dtype)
