@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from frisket.data.scenes.stories import Stories
 from frisket.evaluation.stories import Tales, tales
 from frisket.experiments.system import build
 from frisket.recipes import mask2dit
