@@ -75,7 +75,7 @@ VARIANTS = {
 FRAMES = 4  # of a scene
 WORDS = (*SAID["size"], *SHAPES, *SAID["direction"], *SAID["light"])  # four of them a scene
 NORM = LayerNorm()
-CAST = Dial(objects=(1, 1), palette=4, grounds=1, kinds=("shape",), tilt=0.15, textures=("plain",))
+CAST = Dial(objects=(1, 1), palette=2, grounds=1, kinds=("shape",), tilt=0.15, textures=("plain",))
 DENSE = Attention(qk_norm=NORM)
 MASKED = SegmentAttention(attention=DENSE)
 ALONE = Attention(qk_norm=NORM, mask=Segments())
@@ -105,7 +105,7 @@ def given(scenes: int, frames: int) -> OneOf:
 
 
 SAMPLER = Sampler(
-    steps=12, update=Euler(), guidance=cfg(2.5, absent=("caption",)), corrections=(ImposeKnown(how="clean"),)
+    steps=12, update=Euler(), guidance=cfg(1.5, absent=("caption",)), corrections=(ImposeKnown(how="clean"),)
 )
 
 
