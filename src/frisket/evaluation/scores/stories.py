@@ -35,9 +35,9 @@ class StoryScore:
     """On n test stories of three scenes. words_followed: share of the words said (size, direction, light) that scenes
     show; each kind also by itself. swapped: share of stories in which more than half of the words that differ went along
     when two prompts were exchanged. identity_distance, ground_distance: of the readings of colour and ground between
-    scenes, 0 the same; strangers reach the share of the palette that is another. extension_distance: of the character's colour in two further scenes to
-    the second and third, which their windows began from; free_distance: the same when nothing is given;
-    extension_gain: what being given them brings. given_change: largest change of a given frame."""
+    scenes, 0 the same; strangers reach the share of the palette that is another. extension_distance: of the character's
+    colour in two further scenes to the second and third, which their windows began from; free_distance: the same when
+    nothing is given; extension_gain: what being given them brings. given_change: largest change of a given frame."""
 
     gives: ClassVar[tuple[str, ...]] = (
         "words_followed", *(f"{name}_followed" for name in SAID), "swapped", "identity_distance", "ground_distance",
