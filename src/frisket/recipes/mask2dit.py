@@ -153,7 +153,8 @@ STUDY = Study(
     "for size and light, 0.25 for direction, 0.417 in the mean). A character is its colour, which no prompt names. Every arm "
     "trains on equally many scenes, first unrelated ones, then stories with all but the last given in half of the samples. "
     "With scenes alone nothing given can reach a new scene, so extension_gain is 0 by construction there; one scene at a "
-    "time is sampled from the same noise for every scene. given_change is 0 by construction.",
+    "time is sampled from the same noise for every scene. given_change is 0 by construction. The dial (8 pixels, one ground, "
+    "two colours) was set on full attention alone, which follows size and light at this budget and not yet direction.",
 )  # fmt: skip
 
 
