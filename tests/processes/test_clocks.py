@@ -3,7 +3,8 @@ import torch
 
 from frisket.core import FrisketError, from_config, to_config
 from frisket.processes import Gaussian
-from frisket.processes.clocks import Global, PerSegment, by_segment
+from frisket.processes.clocks import CleanKnown, Global, PerSegment, at_known, by_segment
+from frisket.processes.known import Known
 from frisket.processes.masked import Masked
 
 T = torch.tensor([[0.2, 0.6], [0.3, 0.9]])
@@ -59,6 +60,46 @@ def test_asked_time_is_the_latest_segment():
     assert torch.equal(c.x_t, T)
 
 
+def test_what_is_known_is_told_time_zero_and_leaves_the_loss():
+    process, plain = Gaussian(clock=CleanKnown()), Gaussian()
+    x0, noise = torch.ones(2, 1, 4), torch.full((2, 1, 4), 3.0)
+    known = Known(values=x0, where=torch.tensor([[[True, True, False, False]], [[False] * 4]]))
+    t = torch.tensor([0.5, 0.25])
+    c = process.corrupt(x0, t, noise, known)
+    assert torch.equal(c.local, torch.tensor([[[0.0, 0.0, 0.5, 0.5]], [[0.25] * 4]]))
+    assert torch.equal(c.x_t, plain.corrupt(x0, t, noise, known).x_t)
+    assert torch.equal(c.t, t)
+    from frisket.core import Output
+
+    pred = torch.zeros(2, 1, 4, requires_grad=True)
+    process.loss(Output(pred), c)["denoise"].sum().backward()
+    assert torch.equal(pred.grad[0, 0] != 0, torch.tensor([False, False, True, True]))
+    assert (pred.grad[1] != 0).all()
+    assert process.corrupt(x0, t, noise).local is t
+
+
+def test_only_a_clock_with_a_say_changes_the_times_of_what_is_known():
+    t, where = torch.tensor([0.2, 0.6]), torch.tensor([[[True, False]], [[False, True]]])
+    assert at_known(Global(), t, where) is t
+    assert at_known(None, t, where) is t
+    assert at_known(CleanKnown(), t, None) is t
+    assert torch.equal(at_known(CleanKnown(), t, where), torch.tensor([[[0.0, 0.2]], [[0.6, 0.0]]]))
+    each = torch.tensor([[[0.1, 0.2]], [[0.3, 0.4]]])
+    assert torch.equal(at_known(CleanKnown(), each, where), torch.tensor([[[0.0, 0.2]], [[0.3, 0.0]]]))
+    inner = CleanKnown(of=PerSegment(segments=(0, 1), axis=1))
+    assert inner.count() == 2
+    assert torch.equal(inner.local(T, (1, 2)), T[:, None])
+
+
+def test_masked_ids_that_are_known_stay_seen():
+    process = Masked(vocabulary=3, clock=CleanKnown())
+    x0 = torch.zeros(1, 4, dtype=torch.long)
+    where = torch.tensor([[True, False, True, False]])
+    c = process.corrupt(x0, torch.ones(1), torch.full((1, 4), 0.5), Known(values=x0, where=where))
+    assert torch.equal(c.hidden, ~where)
+    assert torch.equal(c.local, (~where).float())
+
+
 def test_errors_and_round_trip():
     with pytest.raises(FrisketError, match="without gaps"):
         PerSegment(segments=(0, 2))
@@ -70,3 +111,4 @@ def test_errors_and_round_trip():
     with pytest.raises(FrisketError, match=r"\(b, 2\)"):
         clock.local(torch.rand(2, 3), (3, 2))
     assert from_config(to_config(clock)) == clock
+    assert from_config(to_config(CleanKnown(of=clock))) == CleanKnown(of=clock)

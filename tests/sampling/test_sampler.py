@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sampling_fakes import GaussianDenoiser, Joint, steps
 
 from frisket.core import Condition, FrisketError, Output, current_step, from_config, to_config
+from frisket.processes.clocks import CleanKnown, Global
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.known import Known
 from frisket.processes.masked import Masked
@@ -68,6 +69,21 @@ def test_every_model_call_has_its_step():
     Sampler(steps=3, update=Heun()).sample(model, process, shape=(2,), step=steps(2))
     assert [(s.index, s.call) for s in seen] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
     assert {(s.total, s.branch) for s in seen} == {(3, "conditional")}
+
+
+@pytest.mark.parametrize(("clock", "told"), [(CleanKnown(), [0.0, 1.0, 1.0]), (Global(), [1.0])])
+def test_a_clock_that_leaves_the_known_clean_says_so_to_the_model(clock, told):
+    seen = []
+
+    def model(x, t, cond=None):
+        seen.append(t.flatten(1).tolist()[0] if t.ndim > 1 else t[:1].tolist())
+        return Output(torch.zeros_like(x))
+
+    known = Known(values=torch.ones(2, 1, 3), where=torch.tensor([True, False, False]).expand(2, 1, 3))
+    sampler = Sampler(steps=2, corrections=(ImposeKnown(how="clean"),))
+    made = sampler.sample(model, Gaussian(clock=clock), shape=(1, 3), step=steps(2), known=known)
+    assert seen == [told, [t / 2 for t in told]]
+    assert torch.equal(made[:, :, 0], torch.ones(2, 1))
 
 
 def test_prior_and_fresh_noise_are_different_numbers():

@@ -28,6 +28,7 @@ SYSTEMS = {
     "dit-moe": "frisket.interop.dit_moe", "dit-moe-rf": "frisket.interop.dit_moe",
     "u-dit": "frisket.interop.u_dit", "ddt": "frisket.interop.ddt", "vdt": "frisket.interop.vdt",
     "prime": "frisket.interop.prime", "sr-dit": "frisket.interop.sr_dit",
+    "prime": "frisket.interop.prime", "mask2dit": "frisket.interop.mask2dit",
     "mar": "frisket.interop.mar", "hi-mar": "frisket.interop.mar", "maskbit": "frisket.interop.maskbit",
 }  # fmt: skip
 Loader = Callable[..., tuple[BackboneConfig, dict[str, Tensor]]]

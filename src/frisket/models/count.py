@@ -59,7 +59,7 @@ def count_attention_macs(
         return call(*args)
 
     ghost = copy.deepcopy(model)
-    inner = [s for s in ghost.sites() if s.endswith((".attend", ".proxies"))]  # type: ignore[operator]
+    inner = [s for s in ghost.sites() if s.endswith((".attend", ".proxies", ".prompts"))]  # type: ignore[operator]
     counted = {s: note for s in inner if s.split(".")[1] not in leave_out}
     with install(ghost, counted):
         _ghost_pass(ghost, shape, cond, None, None)

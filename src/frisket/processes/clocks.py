@@ -1,18 +1,19 @@
 """Clocks: each element's own time. A process turns the time it is asked for into local times through its clock.
 
-Global gives every element the sample's time. Per segment gives each segment of one axis (frames, blocks, columns) its
-own; segments named clean stay at 0 (history, reference scenes). Elements whose segments differ between samples (packed
-documents) use `by_segment` and hand the result to `corrupt` as a time an element.
+Global gives every element the sample's time; clean-known leaves what is given at 0. Per segment gives each segment of
+one axis (frames, blocks, columns) its own; segments named clean stay at 0 (history, reference scenes). Elements whose
+segments differ between samples (packed documents) use `by_segment` and hand the result to `corrupt` as a time an
+element.
 Shapes: b batch, k segments, `*s` the state's shape.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from frisket.core.errors import FrisketError, check
@@ -37,6 +38,13 @@ def by_segment(t: Float[Tensor, "b k"], segments: Int[Tensor, "b *g"]) -> Float[
     """Each element's time from its segment number; a negative number means clean, time 0."""
     times = t.gather(1, segments.flatten(1).clamp(min=0)).reshape(segments.shape)
     return torch.where(segments < 0, torch.zeros_like(times), times)
+
+
+def at_known(clock: Clock | None, local: Float[Tensor, "b ..."], where: Tensor | None) -> Float[Tensor, "b ..."]:
+    """Local times where some elements are known: a clock that has a say of what is known (`given`) is asked, for any
+    other the known elements have the times of the rest."""
+    given = getattr(clock, "given", None)
+    return local if where is None or given is None else given(local, where)
 
 
 def _given(t: Tensor, shape: tuple[int, ...]) -> bool:
@@ -91,3 +99,23 @@ class PerSegment:
         axes = [1] * len(shape)
         axes[self.axis] = len(self.segments)
         return (times * noisy)[:, index].reshape(-1, *axes)
+
+
+@register("clock/clean-known")
+@dataclass(frozen=True, kw_only=True)
+class CleanKnown:
+    """Another clock, but what is known stands at time 0: the network is told that it is clean, in training and in
+    sampling (Mask^2DiT, arXiv 2503.19881: given scenes are modulated as at t = 0)."""
+
+    of: Clock = field(default_factory=Global)
+
+    def count(self) -> int:
+        return self.of.count()
+
+    def local(self, t: Float[Tensor, "b ..."], shape: tuple[int, ...]) -> Float[Tensor, "b ..."]:
+        return self.of.local(t, shape)
+
+    def given(self, local: Float[Tensor, "b ..."], where: Bool[Tensor, "..."]) -> Float[Tensor, "b ..."]:
+        """The local times with 0 where elements are known. where: with the axes of the state."""
+        wide = local.reshape(*local.shape, *[1] * (where.ndim - local.ndim))
+        return torch.where(where, torch.zeros_like(wide), wide)

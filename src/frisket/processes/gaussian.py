@@ -21,7 +21,7 @@ from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.core.step import Step
 from frisket.processes.base import Corrupted, Estimate, expand, mean_over
-from frisket.processes.clocks import Clock, Global
+from frisket.processes.clocks import Clock, Global, at_known
 from frisket.processes.densities import Density, Uniform
 from frisket.processes.known import Known
 from frisket.processes.model_times import ModelTime, Unit
@@ -84,7 +84,7 @@ class Gaussian:
         known: Known | None = None,
     ) -> Corrupted:
         """The state at t. t: (b,), one a segment (b, k) if the clock has segments, or one an element."""
-        local = self.clock.local(t, tuple(x0.shape[1:]))
+        local = at_known(self.clock, self.clock.local(t, tuple(x0.shape[1:])), None if known is None else known.where)
         level = self.level(local, x0)
         x_t = level.alpha * x0 + level.sigma * noise
         if known is not None:

@@ -30,7 +30,7 @@ from frisket.processes.absorbing import (
     open_elements,
 )
 from frisket.processes.base import Corrupted, Estimate, expand, mean_over
-from frisket.processes.clocks import Clock, Global
+from frisket.processes.clocks import Clock, Global, at_known
 from frisket.processes.densities import Density, Uniform
 from frisket.processes.emissions import Categorical, Emission
 from frisket.processes.hidden_weights import Bound, HiddenWeight
@@ -71,7 +71,7 @@ class Masked(Absorbing):
         """Hide what has noise < m(t). t: (b,), one a segment (b, k) if the clock has segments, or one an element.
         Raises `FrisketError` unless x0 holds integers."""
         check_ids(x0)
-        local = self.clock.local(t, tuple(x0.shape[1:]))
+        local = at_known(self.clock, self.clock.local(t, tuple(x0.shape[1:])), None if known is None else known.where)
         hidden = noise.to(torch.float64) < expand(self.schedule.hidden(local), x0)
         if local.ndim > 1:
             hidden = hidden & (local > 0)  # a schedule may start a little above 0; what is clean stays clean

@@ -25,6 +25,7 @@ from frisket.core.state import Layout, Shape, State, shape_of
 from frisket.core.step import Step, use_step
 from frisket.models.base import Keep
 from frisket.processes.base import Estimate, Process
+from frisket.processes.clocks import at_known
 from frisket.processes.known import Known
 from frisket.sampling.base import (
     Aid,
@@ -273,7 +274,7 @@ class _Evaluate:
         hidden = run.process.prior(process_noise(run.process, run.shape, step, "hidden")) if hides else None
         inputs = Inputs(
             x=x,
-            time=run.process.model_time(t),
+            time=run.process.model_time(at_known(getattr(run.process, "clock", None), t, known and known.where)),
             cond=cond,
             known=known.where if known else None,
             hidden=hidden,

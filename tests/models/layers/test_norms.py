@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from frisket.models.init import build_real
-from frisket.models.layers.norms import LayerNorm, NoNorm, RMSNorm
+from frisket.models.layers.norms import Chain, LayerNorm, NoNorm, RMSNorm
 
 X = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0)) * 3 + 1
 
@@ -39,6 +39,14 @@ def test_rms_norm(affine):
 def test_fresh_weights_are_neutral(config):
     fresh, bare = build_real(lambda: config.build(8)), build_real(lambda: type(config)(affine="none").build(8))
     torch.testing.assert_close(fresh(X), bare(X))
+
+
+def test_a_chain_is_its_norms_one_behind_the_other():
+    parts = LayerNorm(affine="both"), RMSNorm()
+    module = randomised(Chain(norms=parts))
+    assert len(list(module.parameters())) == 3
+    torch.testing.assert_close(module(X), module[1](module[0](X)))
+    assert not torch.allclose(module(X), module[0](X))
 
 
 def test_no_norm_is_the_identity():

@@ -40,6 +40,7 @@ from frisket.models.layers.modulation import AdaLNZero, Modulation, modulate, sh
 from frisket.models.layers.norms import LayerNorm, NoNorm, Norm
 from frisket.models.layers.positions import Positions, SinCos
 from frisket.models.plans.base import TokenPlan
+from frisket.models.segments import timed
 from frisket.models.skips import LongSkip
 from frisket.models.spans import span_sites
 from frisket.models.tokens import Tags, Tokens
@@ -225,6 +226,7 @@ class TransformerModel(nn.Module):
             self._tell(side, nn.functional.silu(plain), plain)
         if index is not None:
             tokens = Tokens(tokens.h, tags.change(time=index))
+            extra = {name: timed(more, tags, index) for name, more in extra.items()}
         tokens = Tokens.cat([tokens, *extra.values()]) if extra else tokens
         return tokens.with_h(self.first_norm(tokens.h)), side
 
@@ -306,9 +308,11 @@ class TransformerModel(nn.Module):
         if key not in self.grids:
             with torch.inference_mode(False):  # kept for later passes, which may train
                 own = None if self.encoder is None else torch.arange(grid.tokens, device=device)
+                segments = getattr(self.config.input, "segments", None)
                 self.grids[key] = Tags(
-                    n=grid.tokens, coords=grid.coords(device), extent=grid.axes, whole=grid.axes, time=own
-                )
+                    n=grid.tokens, coords=grid.coords(device), extent=grid.axes, whole=grid.axes, time=own,
+                    segment=None if segments is None else segments(grid).to(device),
+                )  # fmt: skip
         return self.grids[key]
 
     def _vector(

@@ -20,7 +20,8 @@ from frisket.models.init import ZEROS, Uniform, embedding, linear
 
 @runtime_checkable
 class Input(Protocol):
-    """A registered value ("input/..."): knows the state's shape and how to make tokens of it."""
+    """A registered value ("input/..."): knows the state's shape and how to make tokens of it. One whose state is several
+    items has `segments(grid)`, the item of each token."""
 
     @property
     def grid(self) -> Grid: ...

@@ -25,8 +25,8 @@ from frisket.models.tokens import Tags, gather
 
 @runtime_checkable
 class Modulation(Protocol):
-    """A registered value ("modulation/..."). The module is called with the `Side` and returns (b, u * d) or
-    (b, k, u * d), or None for a block that nothing modulates."""
+    """A registered value ("modulation/..."). The module is called with the `Side` and returns (b, u * d),
+    (b, k, u * d) or (b, 2, k, u * d) (see `spread`), or None for a block that nothing modulates."""
 
     def build(self, condition: int, width: int, count: int) -> nn.Module: ...
 
@@ -192,11 +192,18 @@ class _Nothing(nn.Module):
         return None
 
 
-def spread(numbers: Float[Tensor, "b d"] | Float[Tensor, "b k d"], tags: Tags) -> Float[Tensor, "b #n d"]:
-    """Each token's own numbers: one vector for all of them, or the one that its `time` tag names."""
+def spread(
+    numbers: Float[Tensor, "b d"] | Float[Tensor, "b k d"] | Float[Tensor, "b 2 k d"], tags: Tags
+) -> Float[Tensor, "b #n d"]:
+    """Each token's own numbers: one vector for all of them, or the one that its `time` tag names; of two sets the first
+    is for tokens of the state, the second for all others."""
     if numbers.ndim == 2:
         return numbers.unsqueeze(1)
-    return gather(numbers, tags.batched("time", numbers.shape[0], numbers.device))
+    b, k, device = numbers.shape[0], numbers.shape[-2], numbers.device
+    time = tags.batched("time", b, device)
+    if numbers.ndim == 3:
+        return gather(numbers, time)
+    return gather(numbers.flatten(1, 2), time + k * (tags.batched("stream", b, device) != 0))
 
 
 def modulate(x: Tensor, shift: Tensor | None, scale: Tensor | None) -> Tensor:

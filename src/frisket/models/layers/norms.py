@@ -57,6 +57,17 @@ class RMSNorm:
         return _RMSNorm(width, self.eps, self.affine)
 
 
+@register("norm/chain")
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """Several norms one behind the other (CogVideoX ends so)."""
+
+    norms: tuple[Norm, ...] = (LayerNorm(), LayerNorm())
+
+    def build(self, width: int) -> nn.Module:
+        return nn.Sequential(*(norm.build(width) for norm in self.norms))
+
+
 class _LayerNorm(nn.Module):
     def __init__(self, width: int, eps: float, affine: Affine):
         super().__init__()
