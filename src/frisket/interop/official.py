@@ -27,7 +27,7 @@ SYSTEMS = {
     "repa": "frisket.interop.aligned", "sra": "frisket.interop.aligned",
     "dit-moe": "frisket.interop.dit_moe", "dit-moe-rf": "frisket.interop.dit_moe",
     "u-dit": "frisket.interop.u_dit", "ddt": "frisket.interop.ddt", "vdt": "frisket.interop.vdt",
-    "prime": "frisket.interop.prime", "sr-dit": "frisket.interop.sr_dit",
+    "sr-dit": "frisket.interop.sr_dit",
     "prime": "frisket.interop.prime", "mask2dit": "frisket.interop.mask2dit",
     "mar": "frisket.interop.mar", "hi-mar": "frisket.interop.mar", "maskbit": "frisket.interop.maskbit",
 }  # fmt: skip
