@@ -211,11 +211,80 @@ def sparse_attention(found: Found) -> Iterator[str]:
     yield table(["tokens", "arm", "ms", "times as fast", "error", "error, random tiles"], rows)
 
 
+def token_plans(found: Found) -> Iterator[str]:
+    rows = [
+        [
+            r["plan"], f"{r['theoretical']:.2f}", f"{r['measured']['median']:.2f}", f"{r['measured']['processor']:.2f}",
+            f"{r['kept_of_the_saving']['processor']:.2f}", "reached" if r["reached"] else "not reached",
+        ]
+        for r in found["plans"]
+    ]  # fmt: skip
+    yield (
+        "Forward and backward at DiT-S/2 with each plan, against the same network without it; times as fast as counted "
+        f"FLOPs would have it, and as measured. Wanted: {found['goal']:.0%} of the theory. Batch {found['batch']}. "
+        f"{machine(found)}"
+    )
+    yield table(["plan", "theory", "by the clock", "by processor time", "share of theory", "verdict"], rows)
+
+
+def experts(found: Found) -> Iterator[str]:
+    rows = [
+        [
+            r["arm"], f"{r['parameters'] / 1e6:.1f} M", f"{r['theoretical']:.2f}", f"{r['measured']['median']:.2f}",
+            f"{r['measured']['processor']:.2f}", f"{r['of_theory']:.2f}",
+        ]
+        for r in found["arms"]
+    ]  # fmt: skip
+    falls = "falls with" if found["time_falls"] else "does not fall throughout with"
+    yield (
+        f"Forward and backward of DiT-S/2 with eight experts, all active as the measure; the time {falls} the number of "
+        f"active ones. Batch {found['batch']}. {machine(found)}"
+    )
+    yield table(["active", "parameters", "theory", "by the clock", "by processor time", "share of theory"], rows)
+
+
+def mixers(found: Found) -> Iterator[str]:
+    mib = 2**20
+    rows = [
+        [
+            f"{r['tokens']:,}", r["arm"], f"{1000 * r['forward']['seconds']:.1f}", f"{r['forward']['bytes'] / mib:.1f}",
+            f"{1000 * r['both']['seconds']:.1f}", f"{r['both']['bytes'] / mib:.1f}", f"{r['macs'] / 1e6:.0f}",
+        ]
+        for r in found["rows"]
+    ]  # fmt: skip
+    yield f"One mixer layer of width {found['width']}: time and most memory at once. {machine(found)}"
+    yield table(["tokens", "mixer", "forward ms", "MiB", "with backward ms", "MiB", "M operations"], rows)
+    grown = [
+        [e["arm"], e["cost"].replace("both", "with backward,").replace("forward", "forward,"), f"{e['all']:.2f}",
+         f"{e['largest']:.2f}"]
+        for e in found["exponents"]
+    ]  # fmt: skip
+    yield "How costs grow: the exponent of the number of tokens, over all sizes and over the three largest."
+    yield table(["mixer", "cost", "all", "three largest"], grown)
+
+
+def cifar(found: Found) -> Iterator[str]:
+    rows = [
+        [
+            r["arm"], f"{r['steps']:,}", f"{1000 * r['step_seconds']:.1f}", f"{r['loss']:.4f}",
+            f"{r['frechet']['value']:.2f}", f"{r['frechet']['low']:.2f} to {r['frechet']['high']:.2f}",
+            f"{r['frechet']['floor']:.2f}",
+        ]
+        for r in found["arms"]
+    ]  # fmt: skip
+    yield f"{found['minutes']:g} minutes of training for every arm on {found['machine']['device']}, {found['samples']:,} samples."
+    yield table(["arm", "steps", "ms a step", "held-out loss", "Frechet", "interval", "training images"], rows)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Found], Iterator[str]]]] = {
     "train_step": ("Training speed", train_step),
     "sample": ("Sampling speed", sample),
     "caching": ("Caching", caching),
     "sparse_attention": ("Sparse attention", sparse_attention),
+    "token_plans": ("Token plans", token_plans),
+    "experts": ("Experts", experts),
+    "mixers": ("Mixers", mixers),
+    "cifar": ("CIFAR-10 by the clock", cifar),
     "memory": ("Memory", memory),
     "precision": ("Precision", precision),
     "soak": ("Resuming", soak),
