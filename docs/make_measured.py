@@ -272,7 +272,8 @@ def cifar(found: Found) -> Iterator[str]:
         ]
         for r in found["arms"]
     ]  # fmt: skip
-    yield f"{found['minutes']:g} minutes of training for every arm on {found['machine']['device']}, {found['samples']:,} samples."
+    device = found["machine"]["device"]
+    yield f"{found['minutes']:g} minutes of training for every arm on {device}, {found['samples']:,} samples."
     yield table(["arm", "steps", "ms a step", "held-out loss", "Frechet", "interval", "training images"], rows)
 
 
