@@ -85,7 +85,7 @@ def test_overrides_reach_depth_slots_and_numbers():
         ("training.batch", "many", "--training.batch = 'many' is not accepted; it holds 16"),
         ("training.batch", "0", "1 or more"),
         ("stpes", "3", "did you mean '--steps'"),
-        ("task.times", "sometimes", "'stratified' or 'uniform'"),
+        ("task.times", "sometimes", "one of stratified, uniform, shared"),
     ],
 )
 def test_a_wrong_override_says_what_is_accepted(name, value, said):

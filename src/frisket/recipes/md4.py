@@ -91,9 +91,11 @@ def experiment(size: str) -> Experiment:
     plain = mdlm.experiment(size)
     assert isinstance(plain.model, Transformer)
     assert plain.sampler is not None
+    assert plain.training is not None
     return replace(
         plain,
         name="md4",
+        training=replace(plain.training, steps=plain.training.steps // 2),  # the network runs twice a step
         process=LEARNT["process"],
         model=replace(plain.model, time=Timestep()),
         task=LEARNT["task"],
