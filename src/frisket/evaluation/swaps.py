@@ -22,7 +22,7 @@ def swapping(data: Data) -> Any:
     """The test split of a set that can swap. Raises `FrisketError` on one that cannot."""
     source = data.open("test")
     if not hasattr(source, "swap"):
-        raise FrisketError(f"{type(data).__name__} knows no swaps (data/figures does)")
+        raise FrisketError(f"{type(data).__name__} knows no swaps (data/figures and data/sprites do)")
     return source
 
 
