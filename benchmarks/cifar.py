@@ -27,11 +27,10 @@ from frisket.codecs.pixels import Pixels
 from frisket.data.base import Data
 from frisket.data.digits import Digits
 from frisket.data.hf import HuggingFace
-from frisket.evaluation.evaluate import evaluate, measure_named
 from frisket.evaluation.features.classifier import Classifier
 from frisket.evaluation.pictures import save_sheet
 from frisket.experiments.experiment import Experiment, train_flops
-from frisket.experiments.measures import held_out
+from frisket.experiments.measures import held_out, score_samples
 from frisket.experiments.phases import inner, make
 from frisket.experiments.recipes import load_recipe
 from frisket.experiments.system import train
@@ -99,13 +98,7 @@ def step_seconds(experiment: Experiment, made: Path) -> float:
 
 def frechet(pipeline: Pipeline, data: Data, n: int, features: Classifier) -> dict[str, Any]:
     """Frechet distance of n samples, what training images score, and how good the classifier is."""
-
-    def generate(step: Any, cond: Any) -> Any:
-        return pipeline.sample(len(step.sample), seed=step.seed, first=int(step.sample[0]), **dict(cond.values))
-
-    found = evaluate(
-        generate, data, n=n, features=features, measures=[measure_named("frechet")], label="label", batch=256
-    )
+    found = score_samples(pipeline, data, n=n, measures=["frechet"], features=features, batch=256)
     return {**found["metrics"]["frechet"], "feature_accuracy": found["feature_accuracy"]}
 
 

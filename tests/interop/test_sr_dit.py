@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from aligning import ToldWhole
 
 from frisket.core import Condition, FrisketError, Step
 from frisket.core.sites import Dispatch
@@ -113,28 +114,11 @@ def test_rotations_of_a_subset_are_the_official_ones(model, held):
     assert torch.equal(q[0, :, 0] if held["in/ids"][0, 0] == 0 else held["rope/q"][0, :, 0], held["rope/q"][0, :, 0])
 
 
-class Told(torch.nn.Module):
-    """A target that is given."""
-
-    def __init__(self, whole):
-        super().__init__()
-        self.told = whole
-
-    def forward(self, x):
-        return self.told[: len(x), :-1]
-
-    def whole(self, x):
-        return self.told[: len(x)]
-
-    def build(self, pipeline, needs):
-        return self
-
-
 def test_the_loss_is_the_official_one_term_by_term(model, held, weights):
     pipeline, shape = sr_dit_pipeline(model), tuple(held["in/x"].shape[1:])
     process = process_for(shape)
     assert pipeline.process == process
-    target = Told(turned(held["loss/target"]))
+    target = ToldWhole(turned(held["loss/target"]))
     aligned = Alignment(block=1, weight=0.5, target=target, projector=Projector(hidden=8))
     parts = (aligned, Contrastive(), Contrastive(over="linear", name="late"))
     task = Diffusion(objectives=parts).build(pipeline, {})

@@ -3,79 +3,29 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from recording import INFO, Absent, Recorder, Spanned, at, rows, task_of
 from torch import nn
 
 from frisket.codecs.pixels import Pixels
 from frisket.codecs.readers import Reader
 from frisket.codecs.sentences import Sentences
-from frisket.codecs.text import Ids as IdsCodec
 from frisket.core.condition import Output
 from frisket.core.config import from_config, to_config
 from frisket.core.errors import FrisketError
 from frisket.core.step import Step
-from frisket.data.base import Info
 from frisket.data.digits import Digits
 from frisket.models.backbones.transformer import Transformer
-from frisket.models.block import Block, repeat
-from frisket.models.layers.ends import Ids, Logits
 from frisket.models.plans.choose import All, Uniform
 from frisket.models.plans.routing import Routing
-from frisket.models.tokens import Tags
 from frisket.processes.gaussian import Gaussian
 from frisket.processes.makers import Prefix
 from frisket.processes.masked import Masked
-from frisket.processes.masked_by_symbol import MaskedBySymbol
-from frisket.sampling.decoding.outcomes import Outcomes
 from frisket.sampling.pipeline import Pipeline
 from frisket.sampling.sampler import Sampler
 from frisket.tasks.diffusion import Diffusion
-from frisket.tasks.passes import FullAndMasked, LeaveOneOut
+from frisket.tasks.passes import FullAndMasked
 from frisket.training.checkpoint import weights
-from frisket.training.ema import Fixed
-from frisket.training.optimisers import AdamW
-from frisket.training.trainer import Saving, Trainer, Watching
-
-INFO = Info(kind="image", shape=(1, 4, 4), classes=("a", "b", "c"))
-
-
-class Recorder(nn.Module):
-    """Predicts zero times a weight and remembers what it was given; may report a loss of its own."""
-
-    def __init__(self, conditions=(), losses=None):
-        super().__init__()
-        self.conditions, self.losses, self.given = conditions, losses or {}, []
-        self.weight = nn.Parameter(torch.ones(()))
-
-    def forward(self, x_t, t=None, cond=None, keep=None):
-        self.given.append((x_t, t, cond))
-        return Output(x_t * 0 * self.weight, losses=self.losses)
-
-
-class Absent:
-    """A codec that keeps x as it is and has no config of its own."""
-
-    def build(self):
-        return self
-
-    def encode(self, x, draw=None):
-        return x if draw is None else x + draw
-
-    def decode(self, state):
-        return state
-
-
-def rows(n=6, start=0, **more):
-    x = torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(start))
-    return {"x": x, "label": torch.arange(n) % 3, **more}
-
-
-def at(n=6, start=0, index=3):
-    return Step(seed=5, sample=torch.arange(start, start + n), index=index)
-
-
-def task_of(model, config=None, process=None, codec=None):
-    pipeline = Pipeline(model, process or Gaussian(), codec or Pixels(), Sampler(), INFO)
-    return (config or Diffusion()).build(pipeline)
+from frisket.training.trainer import Trainer, Watching
 
 
 def test_the_loss_is_that_of_the_process_by_hand():
@@ -274,22 +224,6 @@ def test_sites_that_objectives_ask_for_are_tapped_and_left_as_they_were():
     assert "_site_handlers" not in task.model.__dict__
 
 
-def test_every_pass_of_a_step_is_computed():
-    """MDT's second pass sees the same times, other noise, and only some of the tokens."""
-    plan = Routing(low=1, high=-1)
-    model = Spanned(plan)
-    terms = task_of(model, Diffusion(passes=FullAndMasked())).loss(rows(), at())
-    assert set(terms) == {"denoise", "masked denoise"}
-    assert model.kept[0] is None
-    assert model.kept[1]["route"].shape == (6, 2)
-    (x_full, t_full, _), (x_masked, t_masked, _) = model.given
-    assert torch.equal(t_full, t_masked)
-    assert not torch.isclose(x_full, x_masked).any()
-    once = Spanned(plan)
-    assert set(task_of(once).loss(rows(), at())) == {"denoise"}
-    assert len(once.given) == 1
-
-
 class Named(nn.Module):
     """An objective with a frozen part, a teacher, and a stated cost."""
 
@@ -338,21 +272,6 @@ def test_the_config_is_a_value_and_refuses_bad_numbers():
             Diffusion(**changes)
 
 
-class Spanned(Recorder):
-    """A recorder whose config has a token plan over 4 tokens."""
-
-    def __init__(self, plan):
-        super().__init__()
-        self.config, self.kept = SimpleNamespace(plan=plan), []
-
-    def tags(self, x):
-        return Tags(n=4, extent=(2, 2))
-
-    def forward(self, x_t, t=None, cond=None, keep=None):
-        self.kept.append(keep)
-        return super().forward(x_t, t, cond)
-
-
 def test_the_models_plan_says_who_passes_and_the_task_may_say_otherwise():
     plan = Routing(low=1, high=-1)
     model = Spanned(plan)
@@ -368,64 +287,6 @@ def test_the_models_plan_says_who_passes_and_the_task_may_say_otherwise():
     task_of(Spanned(None)).loss(rows(), at())
     with pytest.raises(FrisketError, match="did you mean 'route'"):
         task_of(model, Diffusion(choose={"rout": All()}))
-
-
-def test_a_step_computes_all_its_passes():
-    """One pass is the plain loss; a full and a masked one see two noises and give two terms."""
-    task = Diffusion().build(Pipeline(Recorder(), Gaussian(), Absent(), Sampler(), INFO))
-    twice = Diffusion(passes=FullAndMasked()).build(Pipeline(Recorder(), Gaussian(), Absent(), Sampler(), INFO))
-    step = Step(seed=1, sample=torch.arange(6))
-    one, two = task.loss(rows(), step), twice.loss(rows(), step)
-    (name,) = one
-    assert set(two) == {name, f"masked {name}"}
-    assert torch.equal(one[name], two[name])
-    (full, t, _), (masked, again, _) = twice.model.given
-    assert torch.equal(full, task.model.given[0][0])
-    assert torch.equal(t, again)
-    assert not torch.equal(full, masked)
-
-
-def learning(steps):
-    """A task whose process learns, and how to train it."""
-    info = Info(kind="ids", shape=(6,), extra={"vocabulary": 4})
-    network = Transformer(
-        width=16, heads=2, input=Ids(vocabulary=4, size=(6,)), output=Logits(vocabulary=4), blocks=repeat(Block(), 1)
-    )
-    pipeline = Pipeline(
-        network.build(), MaskedBySymbol(vocabulary=4), IdsCodec(vocabulary=4), Sampler(update=Outcomes()), info
-    )
-    task = Diffusion(passes=LeaveOneOut()).build(pipeline)
-    return task, Trainer(
-        batch=8, steps=steps, optimiser=AdamW(lr=1e-2), saving=Saving(every=3), emas=(Fixed(rate=0.5),)
-    )
-
-
-class Skewed:
-    """Rows of ids of which 3 is rare."""
-
-    info = Info(kind="ids", shape=(6,), size=64, digest="skewed", extra={"vocabulary": 4})
-
-    def batch(self, ids):
-        x = (torch.arange(6) * 7 + ids[:, None] * 5) % 11 % 4
-        return {"x": x, "id": ids}
-
-
-def test_a_process_that_learns_is_trained_averaged_saved_and_resumed_exactly(tmp_path):
-    task, trainer = learning(6)
-    assert set(task.trains()) == {"model", "process"}
-    start = task.process.theta.detach().clone()
-    result = trainer.fit(task, Skewed(), tmp_path / "straight")
-    assert not torch.equal(task.process.theta, start)
-    halves, short = learning(3)
-    short.fit(halves, Skewed(), tmp_path / "halves")
-    resumed, trainer = learning(6)
-    trainer.fit(resumed, Skewed(), tmp_path / "halves")
-    assert torch.equal(resumed.process.theta, task.process.theta)
-    saved = Pipeline.from_pretrained(result.folder).process.theta
-    assert not torch.equal(saved, task.process.theta)  # the average
-    assert not torch.equal(saved, start)
-    terms = task.loss(Skewed().batch(torch.arange(8)), Step(seed=0, sample=torch.arange(8)))
-    assert set(terms) == {"denoise", "reconstruction", "reinforce"}
 
 
 def test_shared_times_are_one_for_the_batch_and_another_at_each_step():

@@ -1,14 +1,30 @@
-"""One pass, or a full and a masked one."""
+"""One pass, a full and a masked one, or two that learn how the process hides: by themselves and in a task."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from recording import INFO, Absent, Recorder, Spanned, at, rows, task_of
 
+from frisket.codecs.text import Ids as IdsCodec
 from frisket.core import FrisketError, Output, Step
+from frisket.data.base import Info
+from frisket.models.backbones.transformer import Transformer
+from frisket.models.block import Block, repeat
+from frisket.models.layers.ends import Ids, Logits
 from frisket.models.plans.choose import Uniform
+from frisket.models.plans.routing import Routing
+from frisket.processes.gaussian import Gaussian
+from frisket.processes.masked_by_symbol import MaskedBySymbol
+from frisket.sampling.decoding.outcomes import Outcomes
+from frisket.sampling.pipeline import Pipeline
+from frisket.sampling.sampler import Sampler
+from frisket.tasks.diffusion import Diffusion
 from frisket.tasks.passes import FullAndMasked, LeaveOneOut, Single
 from frisket.testing import check_config
+from frisket.training.ema import Fixed
+from frisket.training.optimisers import AdamW
+from frisket.training.trainer import Saving, Trainer
 
 STEP = Step(seed=3, sample=torch.arange(4), index=2)
 X0, T = torch.zeros(4, 1, 2, 2), torch.linspace(0.1, 0.9, 4)
@@ -95,3 +111,77 @@ def test_a_process_that_does_not_learn_is_refused():
     task.process = object()
     with pytest.raises(FrisketError, match="log_chance"):
         LeaveOneOut().terms(task, X0, T, {}, STEP)
+
+
+def test_every_pass_of_a_step_is_computed():
+    """MDT's second pass sees the same times, other noise, and only some of the tokens."""
+    plan = Routing(low=1, high=-1)
+    model = Spanned(plan)
+    terms = task_of(model, Diffusion(passes=FullAndMasked())).loss(rows(), at())
+    assert set(terms) == {"denoise", "masked denoise"}
+    assert model.kept[0] is None
+    assert model.kept[1]["route"].shape == (6, 2)
+    (x_full, t_full, _), (x_masked, t_masked, _) = model.given
+    assert torch.equal(t_full, t_masked)
+    assert not torch.isclose(x_full, x_masked).any()
+    once = Spanned(plan)
+    assert set(task_of(once).loss(rows(), at())) == {"denoise"}
+    assert len(once.given) == 1
+
+
+def test_a_step_computes_all_its_passes():
+    """One pass is the plain loss; a full and a masked one see two noises and give two terms."""
+    task = Diffusion().build(Pipeline(Recorder(), Gaussian(), Absent(), Sampler(), INFO))
+    twice = Diffusion(passes=FullAndMasked()).build(Pipeline(Recorder(), Gaussian(), Absent(), Sampler(), INFO))
+    step = Step(seed=1, sample=torch.arange(6))
+    one, two = task.loss(rows(), step), twice.loss(rows(), step)
+    (name,) = one
+    assert set(two) == {name, f"masked {name}"}
+    assert torch.equal(one[name], two[name])
+    (full, t, _), (masked, again, _) = twice.model.given
+    assert torch.equal(full, task.model.given[0][0])
+    assert torch.equal(t, again)
+    assert not torch.equal(full, masked)
+
+
+def learning(steps):
+    """A task whose process learns, and how to train it."""
+    info = Info(kind="ids", shape=(6,), extra={"vocabulary": 4})
+    network = Transformer(
+        width=16, heads=2, input=Ids(vocabulary=4, size=(6,)), output=Logits(vocabulary=4), blocks=repeat(Block(), 1)
+    )
+    pipeline = Pipeline(
+        network.build(), MaskedBySymbol(vocabulary=4), IdsCodec(vocabulary=4), Sampler(update=Outcomes()), info
+    )
+    task = Diffusion(passes=LeaveOneOut()).build(pipeline)
+    return task, Trainer(
+        batch=8, steps=steps, optimiser=AdamW(lr=1e-2), saving=Saving(every=3), emas=(Fixed(rate=0.5),)
+    )
+
+
+class Skewed:
+    """Rows of ids of which 3 is rare."""
+
+    info = Info(kind="ids", shape=(6,), size=64, digest="skewed", extra={"vocabulary": 4})
+
+    def batch(self, ids):
+        x = (torch.arange(6) * 7 + ids[:, None] * 5) % 11 % 4
+        return {"x": x, "id": ids}
+
+
+def test_a_process_that_learns_is_trained_averaged_saved_and_resumed_exactly(tmp_path):
+    task, trainer = learning(6)
+    assert set(task.trains()) == {"model", "process"}
+    start = task.process.theta.detach().clone()
+    result = trainer.fit(task, Skewed(), tmp_path / "straight")
+    assert not torch.equal(task.process.theta, start)
+    halves, short = learning(3)
+    short.fit(halves, Skewed(), tmp_path / "halves")
+    resumed, trainer = learning(6)
+    trainer.fit(resumed, Skewed(), tmp_path / "halves")
+    assert torch.equal(resumed.process.theta, task.process.theta)
+    saved = Pipeline.from_pretrained(result.folder).process.theta
+    assert not torch.equal(saved, task.process.theta)  # the average
+    assert not torch.equal(saved, start)
+    terms = task.loss(Skewed().batch(torch.arange(8)), Step(seed=0, sample=torch.arange(8)))
+    assert set(terms) == {"denoise", "reconstruction", "reinforce"}

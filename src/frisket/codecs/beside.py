@@ -68,7 +68,7 @@ class BesideCodec(nn.Module):
         for name, spec in specs.items():
             if spec.kind != "continuous" or spec.beside:
                 raise FrisketError(f"entry {name!r} of codec/beside is no continuous tensor")
-        return replace(specs[MAIN], beside={name: self.others[name].spec(info).shape for name in self.others})
+        return replace(specs[MAIN], beside={name: specs[name].shape for name in self.others})
 
     def take(self, given: Mapping[str, Any]) -> None:
         """Hand the pipelines that the experiment needs on to those codecs that take weights from one."""

@@ -15,9 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from frisket.codecs.base import Spec
-from frisket.codecs.vq import conv, down, up
+from frisket.codecs.vq import conv, down, refill, up
 from frisket.core.errors import FrisketError, check
-from frisket.core.random import hash_text
 from frisket.core.registry import register
 from frisket.data.base import Info, Source, Stream
 
@@ -74,15 +73,9 @@ class LFQCodec(nn.Module):
         self.encoder = nn.Sequential(*down(config, sizes), conv(sizes[-1], config.bits, 1))
         self.decoder = nn.Sequential(conv(config.bits, sizes[-1], 3), *up(config, sizes))
 
-    @torch.no_grad()
     def fresh(self, seed: int) -> LFQCodec:
         """New weights, in place: Xavier's, zero biases, norms that do nothing; keyed by (seed, name)."""
-        for name, value in self.named_parameters():
-            generator = torch.Generator().manual_seed(hash_text(f"{seed}/lfq/{name}") & (2**63 - 1))
-            if value.ndim > 1:
-                value.copy_(nn.init.xavier_uniform_(torch.empty(value.shape), generator=generator))
-            else:
-                value.fill_(0.0 if name.endswith("bias") else 1.0)
+        refill(self, f"{seed}/lfq")
         return self
 
     def encode(self, x: Float[Tensor, "b c h w"], draw: Tensor | None = None) -> Int[Tensor, "b y x m"]:

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from frisket.codecs.base import Spec
 from frisket.core.errors import FrisketError, check
-from frisket.core.random import hash_text
+from frisket.core.random import generator
 from frisket.core.registry import register
 from frisket.data.base import Info, Source, Stream
 
@@ -94,15 +94,9 @@ class VQCodec(nn.Module):
     def fresh(self, seed: int) -> VQCodec:
         """New weights, in place: Xavier's, zero biases, norms that do nothing, and codes on the unit sphere, each as if
         it had been chosen once. Keyed by (seed, name)."""
-        for name, value in [*self.named_parameters(), ("codebook", self.codebook)]:
-            generator = torch.Generator().manual_seed(hash_text(f"{seed}/vq/{name}") & (2**63 - 1))
-            if name == "codebook":
-                drawn = torch.empty(value.shape).normal_(generator=generator)
-                value.copy_(functional.normalize(drawn, dim=1))
-            elif value.ndim > 1:
-                value.copy_(nn.init.xavier_uniform_(torch.empty(value.shape), generator=generator))
-            else:
-                value.fill_(0.0 if name.endswith("bias") else 1.0)
+        refill(self, f"{seed}/vq")
+        drawn = torch.empty(self.codebook.shape).normal_(generator=generator(f"{seed}/vq/codebook"))
+        self.codebook.copy_(functional.normalize(drawn, dim=1))
         self.counts.fill_(1.0)
         return self
 
@@ -192,6 +186,16 @@ class Convolutions(Protocol):
     def blocks(self) -> int: ...
     @property
     def groups(self) -> int: ...
+
+
+@torch.no_grad()
+def refill(module: nn.Module, key: str) -> None:
+    """New weights, in place: Xavier's, zero biases, norms that do nothing; each keyed by (key, name)."""
+    for name, value in module.named_parameters():
+        if value.ndim > 1:
+            value.copy_(nn.init.xavier_uniform_(torch.empty(value.shape), generator=generator(f"{key}/{name}")))
+        else:
+            value.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
 def conv(fan_in: int, fan_out: int, side: int, stride: int = 1) -> nn.Conv2d:

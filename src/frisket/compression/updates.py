@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from frisket.core.errors import check
-from frisket.core.random import hash_text
+from frisket.core.random import generator
 from frisket.models.init import Uniform
 
 
@@ -53,7 +53,6 @@ class LowRankUpdate(nn.Module):
 
 def _down(name: str, layer: nn.Linear, rank: int, seed: int) -> Tensor:
     """Uniform in +-1 / sqrt(in), as torch starts a linear layer, which is what LoRA's own code uses."""
-    generator = torch.Generator().manual_seed(hash_text(f"{seed}/update/{name}") & (2**63 - 1))
     value = torch.empty(rank, layer.in_features)
-    Uniform(layer.in_features**-0.5).fill(value, generator)
+    Uniform(layer.in_features**-0.5).fill(value, generator(f"{seed}/update/{name}"))
     return value.to(layer.weight.device)

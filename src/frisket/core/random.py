@@ -50,6 +50,11 @@ def hash_text(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
 
 
+def generator(text: str) -> torch.Generator:
+    """One of torch's own on the CPU, seeded by a string."""
+    return torch.Generator().manual_seed(hash_text(text) & (2**63 - 1))
+
+
 def key(seed: int, rows: Tensor, *words: int) -> Tensor:
     """One 64-bit key a row (b,) from the seed, the row's own number (b,) and further words that all rows share."""
     out = mix(rows.to(torch.int64) + mix_int(seed))

@@ -24,8 +24,8 @@ from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.data.base import Batch, Info, Split
 from frisket.data.figures.render import TABLE_RGB, hidden
-from frisket.data.figures.source import SIZE
 from frisket.data.files import digest_of
+from frisket.data.scenes.source import SIZE, check_ids
 from frisket.data.scenes.vocabulary import GROUND_RGB
 
 TOP = "topwear"
@@ -34,7 +34,7 @@ LAYERS = (*UNDER, TOP, *OVER)
 CELL, COLUMNS, ROWS = 64, 13, 21
 FIRST_ROW, WAYS, FRAMES = 8, 4, 9  # of the walk
 FRONT = 2
-TINTS = tuple(permutations(range(3)))
+TINTS = tuple((*order, 3) for order in permutations(range(3)))  # of colours and opacity
 HELD = 5  # every fifth top, tints counted, is of the test
 
 
@@ -68,6 +68,8 @@ class SpritesSource:
         self.config = config
         self.split: Split = split
         self.layers = {layer: torch.stack([_walk(file, config.size) for file in own]) for layer, own in files.items()}
+        most = self.layers[TOP][:, :, :, 3:].amax(0)  # (ways, frames, 1, h, w)
+        self.covered = nn.functional.max_pool2d(most.flatten(0, 1), 3, 1, 1).unflatten(0, (WAYS, FRAMES)) > 0
         tops = torch.arange(len(self.layers[TOP]) * len(TINTS))
         self.tops = tops[(tops % HELD == HELD - 1) == (split == "test")]
         known = (digest_of([file for own in files.values() for file in own], root), config.size, config.seed, split)
@@ -103,13 +105,12 @@ class SpritesSource:
     def _tinted(self, tops: Tensor, way: Tensor, frame: Tensor) -> Float[Tensor, "b 4 h w"]:
         """The layer of each top, its colour channels in the tint's order."""
         layer = self.layers[TOP][tops // len(TINTS), way, frame]
-        order = torch.tensor([(*tint, 3) for tint in TINTS])[tops % len(TINTS)]
+        order = torch.tensor(TINTS)[tops % len(TINTS)]
         return layer.gather(1, order[..., None, None].expand_as(layer))
 
     def _region(self, way: Tensor, frame: Tensor, hair: Tensor) -> Bool[Tensor, "b 1 h w"]:
         """Where any top may be, a pixel wider, but not behind solid hair: it tells the pose, and nothing of the top."""
-        most = self.layers[TOP][:, way, frame, 3:].amax(0)
-        return (nn.functional.max_pool2d(most, 3, 1, 1) > 0) & (hair[:, 3:] < 1)
+        return self.covered[way, frame] & (hair[:, 3:] < 1)
 
     def _chosen(self, ids: Tensor) -> dict[str, Tensor]:
         """A number for each layer but the top, the ground, the way that the person walks and the frame."""
@@ -122,8 +123,7 @@ class SpritesSource:
         return self.tops[(self._uniform(ids, "top", 1)[:, 0] * len(self.tops)).long()]
 
     def _uniform(self, ids: Tensor, what: str, n: int) -> Tensor:
-        ok = ids.ndim == 1 and len(ids) > 0 and bool(((ids >= 0) & (ids < SIZE)).all())
-        check(ok, "ids", ids.tolist()[:8] if ids.ndim else ids.item(), f"a list of integers in [0, {SIZE})")
+        check_ids(ids)
         return random.uniform(random.key(self.config.seed, ids, random.hash_text(f"{what}/{self.split}")), n)
 
 

@@ -15,6 +15,7 @@ from frisket.core.registry import names
 from frisket.core.step import Step
 from frisket.data.base import Batch, Data, Info, Source
 from frisket.evaluation.evaluate import evaluate, measure_named
+from frisket.evaluation.features.base import Features
 from frisket.evaluation.features.pixels import PixelFeatures
 from frisket.evaluation.heldout import HeldoutLoss, heldout_loss
 from frisket.evaluation.likelihood import likelihood
@@ -123,12 +124,14 @@ def scorable(info: Info) -> bool:
 
 
 def score_samples(
-    pipeline: Pipeline, data: Data, *, n: int, seed: int = 0, measures: Sequence[str] | None = None
-) -> dict[str, Any]:
+    pipeline: Pipeline, data: Data, *, n: int, seed: int = 0, measures: Sequence[str] | None = None,
+    features: Features | None = None, batch: int = 64,
+) -> dict[str, Any]:  # fmt: skip
     """`evaluate` on n samples: values, intervals, real-vs-real floors; all measures that fit, or those named.
 
-    Features are those of a classifier of the set's classes; where there are none, plain pixels, of which only what
-    needs no covariance of them is measured. Raises `FrisketError` if the test split is too small to say anything."""
+    features: those of the default classifier of the set's classes if None; where there are no classes, plain pixels, of
+    which only what needs no covariance of them is measured. Raises `FrisketError` if the test split is too small to say
+    anything."""
 
     def generate(step: Step, cond: Condition | None) -> Tensor:
         values: dict[str, Any] = {} if cond is None else dict(cond.values)
@@ -141,8 +144,9 @@ def score_samples(
     wanted = measures or (None if classes >= 2 else OF_PIXELS)
     chosen = None if wanted is None else [measure_named(name) for name in wanted]
     label = next(iter(class_counts(pipeline.model, pipeline.info)), None) if classes else None
-    features = None if classes >= 2 else PixelFeatures()  # without classes there is nothing to train a classifier on
-    return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=label, features=features)
+    if classes < 2:
+        features = PixelFeatures()  # without classes there is nothing to train a classifier on
+    return evaluate(generate, data, n=n, seed=seed, measures=chosen, label=label, features=features, batch=batch)
 
 
 def read_conditions(pipeline: Pipeline, data: Data, ids: Tensor) -> dict[str, Tensor]:

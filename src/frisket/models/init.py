@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from frisket.core.errors import FrisketError
-from frisket.core.random import hash_text
+from frisket.core.random import generator
 
 M = TypeVar("M", bound=nn.Module)
 Role = Literal["input", "matrix", "output", "modulation", "embedding", "vector", "table"]
@@ -127,9 +127,8 @@ def init_weights(model: M, seed: int = 0, prefix: str = "") -> M:
     """
     marks = marks_of(model)
     for name, value in model.named_parameters():
-        generator = torch.Generator().manual_seed(hash_text(f"{seed}/{prefix}{name}") & (2**63 - 1))
         fresh = torch.empty(value.shape, dtype=torch.float32, device="cpu")
-        marks[name].law.fill(fresh, generator)
+        marks[name].law.fill(fresh, generator(f"{seed}/{prefix}{name}"))
         value.copy_(fresh)
     for module in model.modules():
         fill = getattr(module, "fill_tables", None)

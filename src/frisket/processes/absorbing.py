@@ -24,6 +24,7 @@ from frisket.processes.known import Known
 from frisket.processes.model_times import ModelTime, Unit
 from frisket.processes.schedules import LogLinear, Schedule
 
+TINY = 1e-12  # keeps quotients finite where their factor is 0
 NEVER = -1e6  # log probability of what cannot be; finite, so that p log p is 0 and not nan
 Predict = Callable[[Tensor, Tensor], Output]
 
@@ -76,13 +77,13 @@ class Absorbing(ABC):
     ) -> Int[Tensor, "b *g"]:
         """Hide visible elements of x at t with probability (m(s) - m(t)) / (1 - m(t)), so that it is a state at s."""
         now, later = self.schedule.hidden(t), self.schedule.hidden(s)
-        chance = ((later - now) / (1 - now).clamp(min=1e-12)).clamp(0, 1)
+        chance = ((later - now) / (1 - now).clamp(min=TINY)).clamp(0, 1)
         return self.hide(x, noise.to(torch.float64) < expand(chance, x))
 
     def reveal_chance(self, t: Float[Tensor, "..."], s: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """The probability that an element hidden at t is visible at s <= t: (m(t) - m(s)) / m(t)."""
         now, later = self.schedule.hidden(t), self.schedule.hidden(s)
-        return ((now - later) / now.clamp(min=1e-12)).clamp(0, 1)
+        return ((now - later) / now.clamp(min=TINY)).clamp(0, 1)
 
 
 def known_vocabulary(vocabulary: int) -> int:

@@ -82,13 +82,7 @@ class PerHidden:
 
 @register("hidden-weight/everywhere", cite=CITE_MASKBIT)
 @dataclass(frozen=True, kw_only=True)
-class Everywhere:
+class Everywhere(Plain):
     """1, and visible elements are scored like hidden ones: the network must also copy what it sees (MaskBit)."""
 
     everywhere: ClassVar[bool] = True
-
-    def on(
-        self, schedule: Schedule, local: Float[Tensor, "b ..."], hidden: Bool[Tensor, "b *g"],
-        counts: Bool[Tensor, "b *g"],
-    ) -> Float[Tensor, "b ..."]:  # fmt: skip
-        return expand(torch.ones(len(hidden), device=hidden.device), hidden)

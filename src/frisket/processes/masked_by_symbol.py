@@ -27,6 +27,7 @@ from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.core.step import Step
 from frisket.processes.absorbing import (
+    TINY,
     Predict,
     all_hidden,
     check_ids,
@@ -45,8 +46,6 @@ from frisket.processes.model_times import ModelTime, Unit
 from frisket.processes.schedules import Polynomial
 
 CITE_MD4 = "Shi et al. Simplified and Generalized Masked Diffusion for Discrete Data. 2024. arXiv:2406.04329"
-
-TINY = 1e-12  # keeps quotients finite where their factor is 0
 
 
 @register("process/masked-by-symbol", cite=CITE_MD4)

@@ -24,6 +24,7 @@ from frisket.core.errors import check
 from frisket.core.registry import register
 from frisket.core.step import Step
 from frisket.processes.absorbing import (
+    TINY,
     Absorbing,
     Predict,
     check_ids,
@@ -39,8 +40,6 @@ from frisket.processes.parameterisations import Parameterisation, Substitution
 from frisket.processes.schedules import Linear, Schedule
 
 CITE_D3PM = "Austin et al. Structured Denoising Diffusion Models in Discrete State-Spaces. 2021. arXiv:2107.03006"
-
-TINY = 1e-12  # keeps quotients finite where their factor is 0
 
 
 @register("process/masked-steps", cite=CITE_D3PM)

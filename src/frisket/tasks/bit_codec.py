@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frisket.codecs.lfq import LFQCodec, entropies, quantise
+from frisket.codecs.vq import refill
 from frisket.core.errors import FrisketError, check
-from frisket.core.random import hash_text
 from frisket.core.registry import register
 from frisket.core.step import Step
 from frisket.data.base import Batch, Data
@@ -108,11 +108,12 @@ class BitCodecTask(nn.Module):
         `lecam` (the discriminator's), weighted."""
         config, x = self.config, batch["x"]
         z = self.codec.features(x)
-        made = self.codec.decode_bits(quantise(z))
+        bits = quantise(z)
+        made = self.codec.decode_bits(bits)
         each, mean = entropies(z, config.temperature)
         terms = {
             "reconstruct": config.reconstruction * (made - x).square().mean(),
-            "commit": config.commitment * (z - quantise(z).detach()).square().mean(),
+            "commit": config.commitment * (z - bits.detach()).square().mean(),
             "entropy": config.entropy * self._early(step) * (each - mean),
         }
         if self.judge is not None:
@@ -170,9 +171,5 @@ def discriminator(channels: int, width: int) -> nn.Sequential:
         layers += [nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         model = nn.Sequential(*layers, nn.Conv2d(2 * width, 1, 3, padding=1))
     model.to_empty(device="cpu")
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            generator = torch.Generator().manual_seed(hash_text(f"discriminator/{name}") & (2**63 - 1))
-            fresh = torch.zeros(p.shape)
-            p.copy_(nn.init.xavier_uniform_(fresh, generator=generator) if p.ndim > 1 else fresh)
+    refill(model, "discriminator")
     return model

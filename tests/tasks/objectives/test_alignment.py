@@ -104,7 +104,7 @@ def test_another_grid_a_missing_block_and_a_negative_weight_are_refused():
 def test_a_vector_beside_the_grid_is_aligned_with_the_token_of_the_whole():
     from dataclasses import replace
 
-    from aligning import SIX, Told, seen_by
+    from aligning import SIX, ToldWhole, seen_by
     from small_models import pipeline
 
     from frisket.codecs.beside import Beside
@@ -116,16 +116,6 @@ def test_a_vector_beside_the_grid_is_aligned_with_the_token_of_the_whole():
     from frisket.sampling.pipeline import Pipeline
     from frisket.testing.backbones import stir
 
-    class Whole(Told):
-        def forward(self, x):
-            return self.told[: len(x), :-1]
-
-        def whole(self, x):
-            return self.told[: len(x)]
-
-        def build(self, pipeline, needs):
-            return self
-
     source = Digits().open("train")
     codec = Beside(entries={"cls": Summary(network=PatchEncoder(width=8, depth=1))}).fit(source)
     model = replace(SIX).fit(codec.build().spec(source.info), 1, {"label": 10}).build()
@@ -133,7 +123,7 @@ def test_a_vector_beside_the_grid_is_aligned_with_the_token_of_the_whole():
     process = Joint(entries={"x": Gaussian(), "cls": Gaussian()})
     own = Pipeline(model, process, codec, pipeline().sampler, source.info)
     features = torch.randn(4, N + 1, 5, generator=torch.Generator().manual_seed(1))
-    task = Diffusion(objectives=(Alignment(block=2, target=Whole(features)),)).build(own, {})
+    task = Diffusion(objectives=(Alignment(block=2, target=ToldWhole(features)),)).build(own, {})
     seen = seen_by(task)
     projected = task.objectives[0].projector(seen.taps["block[2]"].h)
     cosine = torch.nn.functional.cosine_similarity(projected, features, dim=-1).mean(1)

@@ -18,9 +18,9 @@ from frisket.core.errors import check, unknown
 from frisket.core.registry import register
 from frisket.data.base import Batch, Info, Split
 from frisket.data.figures import cloth, render
+from frisket.data.scenes.source import SIZE, check_ids
 from frisket.data.scenes.vocabulary import COLOUR_RGB, GROUND_RGB
 
-SIZE = 2**31
 EXTRAS = ("view", "pose")
 FORMAT = 1  # raised when the same config gives other figures than before
 SPREAD = {
@@ -115,6 +115,5 @@ class FiguresSource:
         return cloth.draw_garments(self._uniform(ids, "garment", 3), self.split)
 
     def _uniform(self, ids: Tensor, what: str, n: int) -> Tensor:
-        ok = ids.ndim == 1 and len(ids) > 0 and bool(((ids >= 0) & (ids < SIZE)).all())
-        check(ok, "ids", ids.tolist()[:8] if ids.ndim else ids.item(), f"a list of integers in [0, {SIZE})")
+        check_ids(ids)
         return random.uniform(random.key(self.config.seed, ids, random.hash_text(f"{what}/{self.split}")), n)

@@ -9,7 +9,7 @@ Shapes: b images, k objects, m windows, h w pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
@@ -222,12 +222,21 @@ def _lesson(config: Judge, step: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _train(config: Judge) -> Arrays:
     net = Reader(config)
-    optimiser = torch.optim.Adam(net.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=4e-3, total_steps=config.steps + 1)
-    for step in range(config.steps):
+
+    def loss(step: int) -> Tensor:
         windows, label, colour = _lesson(config, step)
         names, colours = net(windows)
-        loss = F.cross_entropy(names, label) + F.cross_entropy(colours, colour)
+        return F.cross_entropy(names, label) + F.cross_entropy(colours, colour)
+
+    return taught(net, loss, config.steps)
+
+
+def taught(net: nn.Module, loss_of: Callable[[int], Float[Tensor, ""]], steps: int) -> Arrays:
+    """The weights of a reader after `steps` lessons. loss_of: of the lesson of a step."""
+    optimiser = torch.optim.Adam(net.parameters(), lr=2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=4e-3, total_steps=steps + 1)
+    for step in range(steps):
+        loss = loss_of(step)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -20,6 +20,7 @@ from frisket.core import random
 from frisket.core.config import digest
 from frisket.core.errors import check
 from frisket.core.registry import register
+from frisket.data.scenes.judge import taught
 from frisket.data.scenes.outlines import outlines
 from frisket.data.scenes.store import Arrays, stored
 from frisket.data.scenes.stories import KEPT, SAID, NewCharacters, Stories
@@ -91,14 +92,10 @@ def shot_reader(stories: Stories) -> ShotReader:
 
 def _train(net: ShotReader, stories: Stories, steps: int) -> Arrays:
     source = stories.open("train")
-    optimiser = torch.optim.Adam(net.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=4e-3, total_steps=steps + 1)
-    for step in range(steps):
+
+    def loss(step: int) -> Tensor:
         batch = source.batch(torch.arange(STORIES) + STORIES * step)
         clips = batch["x"].unflatten(2, (stories.shots, stories.frames)).transpose(1, 2).flatten(0, 1)
-        loss = torch.stack([F.cross_entropy(v, batch[n].flatten()) for n, v in net(clips).items()]).sum()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    return {name: v.detach().numpy() for name, v in net.state_dict().items()}
+        return torch.stack([F.cross_entropy(v, batch[n].flatten()) for n, v in net(clips).items()]).sum()
+
+    return taught(net, loss, steps)

@@ -5,6 +5,7 @@ Shapes: b batch, n tokens, d width, u hidden units.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,50 +56,42 @@ class SwiGLU:
         return _SwiGLU(self, sizes.width)
 
 
-class _Gelu(nn.Module):
+class _Ffn(nn.Module, ABC):
+    """Up, a site between, and down. wide: outputs of the first layer, for each hidden unit."""
+
     hides = True
 
-    def __init__(self, config: Gelu, width: int):
+    def __init__(self, config: Gelu | Silu | SwiGLU, width: int, wide: int = 1):
         super().__init__()
-        self.approximate = config.approximate
         hidden = int(width * config.ratio)
-        self.up = linear(width, hidden, bias=config.bias)
+        self.up = linear(width, wide * hidden, bias=config.bias)
         self.down = linear(hidden, width, bias=config.bias)
 
     def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
         return self.down(call.at(call.hidden_site, self.hidden, tokens.h))
+
+    @abstractmethod
+    def hidden(self, h: Float[Tensor, "b n d"]) -> Float[Tensor, "b n u"]:
+        """The hidden units."""
+
+
+class _Gelu(_Ffn):
+    def __init__(self, config: Gelu, width: int):
+        super().__init__(config, width)
+        self.approximate = config.approximate
 
     def hidden(self, h: Float[Tensor, "b n d"]) -> Float[Tensor, "b n u"]:
         return functional.gelu(self.up(h), approximate=self.approximate)
 
 
-class _Silu(nn.Module):
-    hides = True
-
-    def __init__(self, config: Silu, width: int):
-        super().__init__()
-        hidden = int(width * config.ratio)
-        self.up = linear(width, hidden, bias=config.bias)
-        self.down = linear(hidden, width, bias=config.bias)
-
-    def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
-        return self.down(call.at(call.hidden_site, self.hidden, tokens.h))
-
+class _Silu(_Ffn):
     def hidden(self, h: Float[Tensor, "b n d"]) -> Float[Tensor, "b n u"]:
         return functional.silu(self.up(h))
 
 
-class _SwiGLU(nn.Module):
-    hides = True
-
+class _SwiGLU(_Ffn):
     def __init__(self, config: SwiGLU, width: int):
-        super().__init__()
-        hidden = int(width * config.ratio)
-        self.up = linear(width, 2 * hidden, bias=config.bias)  # gate and up, fused
-        self.down = linear(hidden, width, bias=config.bias)
-
-    def forward(self, tokens: Tokens, call: BranchCall) -> Float[Tensor, "b n d"]:
-        return self.down(call.at(call.hidden_site, self.hidden, tokens.h))
+        super().__init__(config, width, wide=2)  # gate and up, fused
 
     def hidden(self, h: Float[Tensor, "b n d"]) -> Float[Tensor, "b n u"]:
         gate, up = self.up(h).chunk(2, dim=-1)

@@ -9,8 +9,9 @@ Shapes: b batch, n tokens, m keys, h heads, d width, a axes.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -156,7 +157,7 @@ class _SinCos(nn.Module):
         key = ("sincos", self.width, self.config)
         if key not in tags.memo:
             with torch.inference_mode(False):
-                tags.memo[key] = self.at(_coords(tags)).to(h.device)
+                tags.memo[key] = self.at(coords_of(tags)).to(h.device)
         return h + tags.memo[key].to(h.dtype)
 
 
@@ -175,10 +176,13 @@ class _Learned(nn.Module):
         return h + self.table
 
 
-class _Rotary(nn.Module):
-    def __init__(self, config: Rotary, sizes: Sizes):
+class Turning(nn.Module, ABC):
+    """Positions that turn queries and keys by angles of their coordinates. key: what the angles depend on beside the
+    tokens and a head's width. layout: which features form a pair."""
+
+    def __init__(self, key: tuple[Any, ...], layout: Literal["half", "interleaved"]):
         super().__init__()
-        self.layout, self.base, self.span = config.layout, config.base, config.span
+        self.key, self.layout = key, layout
 
     @property
     def placing(self) -> Placing:
@@ -191,16 +195,28 @@ class _Rotary(nn.Module):
         """q and k turned; dot products then depend on differences of coordinates only."""
         return self._turn(q, q_tags), self._turn(k, k_tags), None
 
+    @abstractmethod
+    def angles(self, tags: Tags, width: int) -> Float[Tensor, "*b n half"]:
+        """An angle for each pair of a head's features."""
+
     def _turn(self, x: Float[Tensor, "b h n d"], tags: Tags) -> Float[Tensor, "b h n d"]:
-        key = ("rotary", x.shape[-1], self.base, self.span)
+        key = (*self.key, x.shape[-1])
         if key not in tags.memo:
             with torch.inference_mode(False):  # kept for later passes, which may train
-                coords = _coords(tags) if self.span is None else _spanned(tags, self.span)
-                angles = rotary_angles(coords, x.shape[-1], self.base)
+                angles = self.angles(tags, x.shape[-1])
                 wide = angles if angles.ndim == 2 else angles.unsqueeze(1)  # (n, d/2) or (b, 1, n, d/2)
                 tags.memo[key] = wide.cos().float().to(x.device), wide.sin().float().to(x.device)
         cos, sin = tags.memo[key]
         return rotate(x, cos, sin, self.layout)
+
+
+class _Rotary(Turning):
+    def __init__(self, config: Rotary, sizes: Sizes):
+        super().__init__(("rotary", config.base, config.span), config.layout)
+        self.base, self.span = config.base, config.span
+
+    def angles(self, tags: Tags, width: int) -> Float[Tensor, "*b n half"]:
+        return rotary_angles(coords_of(tags) if self.span is None else _spanned(tags, self.span), width, self.base)
 
 
 class _RelativeBias(nn.Module):
@@ -225,7 +241,7 @@ class _RelativeBias(nn.Module):
         held = k_tags.memo.get("bias")
         if held is None or held[0] is not q_tags:
             with torch.inference_mode(False):
-                held = k_tags.memo["bias"] = (q_tags, self._rows(_coords(q_tags), _coords(k_tags)))
+                held = k_tags.memo["bias"] = (q_tags, self._rows(coords_of(q_tags), coords_of(k_tags)))
         return q, k, self.table[held[1]].movedim(-1, -3)
 
     def _rows(self, q: Tensor, k: Tensor) -> Tensor:
@@ -269,7 +285,7 @@ def rotate(x: Float[Tensor, "b h n d"], cos: Tensor, sin: Tensor, layout: str) -
     return torch.stack([first * cos - second * sin, second * cos + first * sin], dim=-1).flatten(-2).to(x.dtype)
 
 
-def _coords(tags: Tags) -> Tensor:
+def coords_of(tags: Tags) -> Tensor:
     if tags.coords is None:
         raise FrisketError("positions need tokens that carry coords")
     return tags.coords
@@ -277,7 +293,7 @@ def _coords(tags: Tags) -> Tensor:
 
 def _spanned(tags: Tags, span: float) -> Tensor:
     """Coordinates whose ends lie `span` apart on every axis of the grid that the tokens are of."""
-    coords = _coords(tags)
+    coords = coords_of(tags)
     if tags.whole is None:
         raise FrisketError("positions of a fixed span need tokens of one grid; sequences joined to it have no place")
     last = torch.tensor([max(1, a - 1) for a in tags.whole], dtype=torch.float64, device=coords.device)

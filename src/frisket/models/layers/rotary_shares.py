@@ -13,11 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from frisket.core.errors import FrisketError, check
+from frisket.core.errors import check
 from frisket.core.registry import register
-from frisket.models.attend import Placing
 from frisket.models.layers.base import Sizes
-from frisket.models.layers.positions import rotary_angles, rotate
+from frisket.models.layers.positions import Turning, coords_of, rotary_angles
 from frisket.models.tokens import Tags
 
 
@@ -42,32 +41,12 @@ class RotaryShares:
         return _RotaryShares(tuple(part * share for share in self.shares), self.base)
 
 
-class _RotaryShares(nn.Module):
+class _RotaryShares(Turning):
     def __init__(self, widths: tuple[int, ...], base: float):
-        super().__init__()
+        super().__init__(("rotary-shares", widths, base), "interleaved")
         self.widths, self.base = widths, base
 
-    @property
-    def placing(self) -> Placing:
-        return self
-
-    def forward(self, h: Tensor, tags: Tags) -> Tensor:
-        return h
-
-    def place(self, q: Tensor, k: Tensor, q_tags: Tags, k_tags: Tags) -> tuple[Tensor, Tensor, None]:
-        """q and k turned; dot products then depend on differences of coordinates only."""
-        return self._turn(q, q_tags), self._turn(k, k_tags), None
-
-    def _turn(self, x: Float[Tensor, "b h n d"], tags: Tags) -> Float[Tensor, "b h n d"]:
-        key = ("rotary-shares", self.widths, self.base)
-        if key not in tags.memo:
-            if tags.coords is None:
-                raise FrisketError("positions need tokens that carry coords")
-            with torch.inference_mode(False):  # kept for later passes, which may train
-                lines = tags.coords.unbind(-1)
-                parts = [rotary_angles(c.unsqueeze(-1), w, self.base) for c, w in zip(lines, self.widths, strict=True)]
-                angles = torch.cat(parts, -1)
-                wide = angles if angles.ndim == 2 else angles.unsqueeze(1)  # (n, d/2) or (b, 1, n, d/2)
-                tags.memo[key] = wide.cos().float().to(x.device), wide.sin().float().to(x.device)
-        cos, sin = tags.memo[key]
-        return rotate(x, cos, sin, "interleaved")
+    def angles(self, tags: Tags, width: int) -> Float[Tensor, "*b n half"]:
+        lines = coords_of(tags).unbind(-1)
+        parts = [rotary_angles(c.unsqueeze(-1), w, self.base) for c, w in zip(lines, self.widths, strict=True)]
+        return torch.cat(parts, -1)
