@@ -1,13 +1,19 @@
+import re
+
 import numpy as np
 import pytest
 import torch
 
-from frisket.core import FrisketError
+from frisket.codecs.palette import Palette
+from frisket.core import FrisketError, Output
+from frisket.data.base import Info
 from frisket.evaluation.compare import compare
 from frisket.evaluation.heldout import HeldoutLoss
 from frisket.evaluation.intervals import bootstrap_mean
+from frisket.evaluation.plots import image_table
 from frisket.evaluation.sections import (
     comparison_section,
+    film_of,
     film_section,
     heldout_section,
     inpainting_section,
@@ -15,6 +21,10 @@ from frisket.evaluation.sections import (
     metrics_section,
     samples_section,
 )  # fmt: skip
+from frisket.processes.masked import Masked
+from frisket.sampling.decoding.decoder import Ordered
+from frisket.sampling.pipeline import Pipeline
+from frisket.sampling.sampler import Sampler
 
 
 def test_samples_are_sorted_into_rows_by_class():
@@ -38,6 +48,20 @@ def test_film_keeps_both_ends():
     assert short.markup.count("<img") == 2
     with pytest.raises(FrisketError):
         film_section([torch.rand(1, 1, 8, 8)], [1.0])
+
+
+def test_a_film_of_hidden_symbols_begins_with_the_first_one():
+    info, codec = Info(kind="image", shape=(1, 4, 4)), Palette(colours=((0.0,), (1.0,)))
+    model = torch.nn.Module()
+    model.forward = lambda x, t, cond=None: Output(torch.tensor([-9.0, 9.0]).expand(*x.shape, 2))
+    pipeline = Pipeline(model, Masked(vocabulary=2), codec, Sampler(steps=3, update=Ordered()), info)
+    section = film_of(pipeline, 2)
+    pictures = re.findall(r"<img[^>]*src='?([^' >]+)", section.figures[0].markup)
+    first, last = (image_table([("", [torch.full((1, 4, 4), v)])]).markup for v in (0.0, 1.0))
+    assert len(pictures) == 8
+    assert pictures[0] in first
+    assert pictures[3] in last
+    assert "hidden" in section.text
 
 
 def test_inpainting_says_whether_the_given_is_unchanged():

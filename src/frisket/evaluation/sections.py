@@ -25,6 +25,7 @@ from frisket.evaluation.plots import (
     tinted,
 )  # fmt: skip
 from frisket.evaluation.report import Section, Table
+from frisket.sampling.pipeline import Pipeline
 
 
 def loss_section(
@@ -52,6 +53,14 @@ def samples_section(
         rows = [(str(classes[k]) if k < len(classes) else str(k), list(images[labels == k][:columns]))
                 for k in sorted(set(labels.tolist()))]  # fmt: skip
     return Section(title=title, text=text, figures=(image_table(rows),))
+
+
+def film_of(pipeline: Pipeline, count: int, **conditions: Any) -> Section:
+    """`film_section` of `count` images on their way; what is hidden yet is decoded as if it were the first symbol."""
+    shots, k = list(pipeline.snapshots(count, seed=2, **conditions)), getattr(pipeline.process, "mask_id", None)
+    states = [s.x if k is None else s.x.masked_fill(s.x == k, 0) for s in shots]
+    text = "" if k is None else "What is hidden yet is drawn as the first symbol."
+    return film_section([pipeline.decode(x) for x in states], [s.t for s in shots], text=text)
 
 
 def film_section(

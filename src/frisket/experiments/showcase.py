@@ -14,7 +14,7 @@ from frisket.core.files import save_tensors
 from frisket.data.base import Data
 from frisket.data.ngrams import bigram_bits, unigram_bits
 from frisket.evaluation.report import Section, Table
-from frisket.evaluation.sections import film_section, inpainting_section, metrics_section, samples_section
+from frisket.evaluation.sections import film_of, inpainting_section, metrics_section, samples_section
 from frisket.experiments.measures import LEAST, bound, first_items, indexed, score_samples
 from frisket.processes.known import Known
 from frisket.sampling.decoding.decoder import Ancestral, Ordered
@@ -38,8 +38,7 @@ def show_images(pipeline: Pipeline, data: Data, n: int, folder: Path) -> tuple[l
     turn = pipeline.in_turn(shown)
     images = pipeline.sample(shown, seed=1, **turn)
     sections = [samples_section(images, turn.get("label"), classes)]
-    film = list(pipeline.snapshots(5, seed=2, **pipeline.in_turn(5)))
-    sections.append(film_section([pipeline.decode(s.x) for s in film], [s.t for s in film]))
+    sections.append(film_of(pipeline, 5, **pipeline.in_turn(5)))
     before, known, after = repainted(pipeline, data)
     text = "The lower half is hidden and repainted; the model is told the class." if classes else ""
     sections.append(inpainting_section(before, known, after, text=text))

@@ -20,7 +20,7 @@ from frisket.data.base import Data
 from frisket.evaluation.plots import image_table, tinted
 from frisket.evaluation.report import Section, Table
 from frisket.evaluation.scores.captions import Captions, agreement
-from frisket.evaluation.sections import film_section
+from frisket.evaluation.sections import film_of
 from frisket.sampling.pipeline import Pipeline
 
 COLUMNS = 6
@@ -41,7 +41,8 @@ class Captioned:
         captions = list(self.captions) or held["caption"][: self.columns]
         images, others = held["x"][: self.columns], held["caption"][self.columns :]
         sections = [
-            self._samples(pipeline, captions, folder), *self._stages(pipeline, captions), film(pipeline, captions),
+            self._samples(pipeline, captions, folder), *self._stages(pipeline, captions),
+            film_of(pipeline, len(captions), caption=captions),
             repainted(pipeline, images, others), surrounded(pipeline, images, held["caption"][: self.columns]),
             redrawn(pipeline, images, others), steered(pipeline, captions),
         ]  # fmt: skip
@@ -73,15 +74,6 @@ class Captioned:
             return []
         rows.append(("the last stage", list(pipeline.sample(len(captions), seed=2, caption=captions))))
         return [Section(title="Stages", text="One caption a column.", figures=(image_table(rows),))]
-
-
-def film(pipeline: Pipeline, captions: list[str]) -> Section:
-    """The way to the samples of the last stage; what is hidden yet is shown as the first symbol."""
-    shots = list(pipeline.snapshots(len(captions), seed=2, caption=captions))
-    hidden = getattr(pipeline.process, "mask_id", None)
-    states = [s.x if hidden is None else s.x.masked_fill(s.x == hidden, 0) for s in shots]
-    return film_section([pipeline.decode(x) for x in states], [s.t for s in shots],
-                        text="Places that are hidden yet are drawn in the first colour.")  # fmt: skip
 
 
 def repainted(pipeline: Pipeline, images: Tensor, captions: list[str]) -> Section:
