@@ -1,5 +1,7 @@
 """The bit codec's task: its terms by hand, gradients kept apart, and what starts when."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
@@ -11,8 +13,11 @@ from frisket.core.step import Step
 from frisket.data.base import Info
 from frisket.data.digits import Digits
 from frisket.evaluation.features.classifier import Classifier
+from frisket.experiments.experiment import Experiment
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.bit_codec import BitCodec, ByClassifier
+from frisket.tasks.codec import Codec
+from frisket.training.trainer import Trainer
 
 INFO = Info(kind="image", shape=(1, 8, 8))
 SMALL = LFQ(channels=1, bits=4, splits=2, width=8, groups=4)
@@ -109,3 +114,15 @@ def test_what_does_not_fit_is_refused():
     for bad in ({"start": 2.0}, {"temperature": 0.0}, {"decay": 1.0}, {"lecam": -1.0}, {"width": 0}):
         with pytest.raises(FrisketError, match="task"):
             BitCodec(**bad)
+
+
+def test_the_discriminator_and_the_classifier_have_their_price():
+    seen = ByClassifier(data=Digits(), features=Classifier(seed=7, steps=10, width=4))
+    own = Experiment(name="c", data=Digits(), codec=SMALL, task=BitCodec(adversarial=0.0), training=Trainer())
+    alone, judged, told = (
+        task.step_macs(own, 0) for task in (own.task, replace(own.task, perceptual=seen), BitCodec(start=0.25, width=2))
+    )
+    assert alone == Codec().step_macs(own, 0)
+    assert judged - alone == 3 * seen.macs()
+    scored = 9 * 2 * 64 + 16 * 2 * 4 * 16 + 9 * 4 * 16  # 3 x 3 on 64 pixels, 4 x 4 to 16, 3 x 3 on those
+    assert told - alone == pytest.approx(0.75 * 8 * scored)

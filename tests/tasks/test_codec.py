@@ -9,7 +9,7 @@ from frisket.core import FrisketError, from_config, to_config
 from frisket.core.step import Step
 from frisket.data.base import Info
 from frisket.data.digits import Digits
-from frisket.experiments.experiment import Experiment
+from frisket.experiments.experiment import Experiment, train_flops
 from frisket.experiments.system import train
 from frisket.sampling.pipeline import Pipeline
 from frisket.tasks.codec import Codec, usage
@@ -104,3 +104,10 @@ def test_what_it_cannot_train():
     for fields in ({"commitment": -1.0}, {"squared": 2.0}, {"decay": 1.0}, {"least": -1.0}):
         with pytest.raises(FrisketError, match=f"task.{next(iter(fields))}"):
             Codec(**fields)
+
+
+def test_a_step_costs_three_passes_through_the_codec():
+    bare = VQ(channels=1, width=8, codes=8, dim=4, groups=4, multipliers=(1,), blocks=0)
+    own = Experiment(name="c", data=Digits(), codec=bare, task=Codec(), training=Trainer(batch=2, steps=5))
+    encode, decode = 8 * 9 + 8 * 4, 4 * 8 * 9 + 8 * 9  # a cell: 3 x 3 then 1 x 1 there, 3 x 3 twice back
+    assert train_flops(own) == 2 * 3 * (encode + decode) * 64 * 2 * 5

@@ -45,6 +45,19 @@ def count_macs(
     return counter.get_total_flops() // 2
 
 
+@torch.no_grad()
+def count_macs_through(shape: tuple[int, ...], *modules: nn.Module) -> int:
+    """Multiply-accumulates of one array of `shape` (batch left out) on its way through `modules`, one after the other.
+    Runs on meta copies."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    x = torch.empty(1, *shape, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        for module in modules:
+            x = copy.deepcopy(module).to("meta").requires_grad_(False)(x)
+    return counter.get_total_flops() // 2
+
+
 def count_attention_macs(
     model: nn.Module, shape: Shape, cond: Mapping[str, Tensor] | None = None, leave_out: tuple[str, ...] = ()
 ) -> int:

@@ -27,8 +27,10 @@ from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.core.step import Step
 from frisket.data.base import Batch, Data
-from frisket.evaluation.features.classifier import Classifier
+from frisket.evaluation.features.classifier import Classifier, network
+from frisket.models.count import count_macs_through
 from frisket.sampling.pipeline import Pipeline
+from frisket.tasks.codec import autoencoding_macs
 
 CITE = "Weber et al. MaskBit: Embedding-free Image Generation via Bit Tokens. 2024. arXiv:2409.16211"
 
@@ -43,6 +45,11 @@ class ByClassifier:
 
     def build(self) -> nn.Module:
         return self.features.build(self.data).model
+
+    def macs(self) -> int:
+        """Multiply-accumulates of the classifier on one image."""
+        info = self.data.open("train").info
+        return count_macs_through(info.shape, network(info.shape, len(info.classes), self.features.width, 0))
 
 
 @register("task/bit-codec", cite=CITE)
@@ -74,6 +81,15 @@ class BitCodec:
         check(0 <= self.decay < 1, "task.decay", self.decay, "at least 0 and below 1")
         check(self.temperature > 0, "task.temperature", self.temperature, "positive")
         check(self.width >= 1, "task.width", self.width, "at least 1")
+
+    def step_macs(self, experiment: Any, forward: int) -> float:
+        """Multiply-accumulates of one training step for a sample, in the mean of a run: the codec forward and backward;
+        the frozen classifier on both images, backward to the made one alone; the discriminator forward and backward on
+        both, and once more, without gradients of its weights, for the codec. The classifier's own training is left out."""
+        x = experiment.data.open("train").info.shape
+        judged = 0 if self.perceptual is None else self.perceptual.macs()
+        told = count_macs_through(x, discriminator(x[0], self.width)) if self.adversarial else 0
+        return 3.0 * autoencoding_macs(experiment) + 3 * judged + (1 - self.start) * 8 * told
 
     def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> BitCodecTask:
         """The task that trains the pipeline's codec. Raises `FrisketError` on a codec that is not of bits."""

@@ -20,6 +20,7 @@ from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
 from frisket.core.step import Step
 from frisket.data.base import Batch
+from frisket.models.count import count_macs_through
 from frisket.sampling.pipeline import Pipeline
 
 
@@ -39,6 +40,10 @@ class Codec:
         check(0 <= self.squared <= 1, "task.squared", self.squared, "between 0 and 1")
         check(0 <= self.decay < 1, "task.decay", self.decay, "at least 0 and below 1")
         check(self.least >= 0, "task.least", self.least, "0 or more")
+
+    def step_macs(self, experiment: Any, forward: int) -> float:
+        """Multiply-accumulates of one training step for a sample: the codec forward and backward."""
+        return 3.0 * autoencoding_macs(experiment)
 
     def build(self, pipeline: Pipeline, needs: Mapping[str, Pipeline] | None = None) -> CodecTask:
         """The task that trains the pipeline's codec. Raises `FrisketError` on a codec that is not quantised."""
@@ -104,6 +109,12 @@ class CodecTask(nn.Module):
     def _note(self, found: Quantised) -> None:
         cells = found.raw.detach().movedim(1, -1).flatten(0, 2)
         self.seen.append((found.ids.flatten(), cells))
+
+
+def autoencoding_macs(experiment: Any) -> int:
+    """Multiply-accumulates of the encoder and the decoder of a fitted experiment's codec on one image of its data."""
+    codec = experiment.codec.build()
+    return count_macs_through(experiment.data.open("train").info.shape, codec.encoder, codec.decoder)
 
 
 def usage(ids: Tensor, codes: int) -> tuple[float, float]:
