@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from frisket.codecs.base import Codec, CodecConfig, Spec
+from frisket.codecs.cells import touched
 from frisket.codecs.pixels import Pixels
 from frisket.core.errors import FrisketError, check
 from frisket.core.registry import register
@@ -74,6 +75,12 @@ class PyramidCodec(nn.Module):
         counts = [self._tokens(shape) for shape in shapes]
         z = state.split(counts, -1)[k].nan_to_num()
         return self.inner.decode(functional.fold(z, shapes[k][1:], self.config.patch, stride=self.config.patch))
+
+    def touched(self, repaint: Bool[Tensor, "b c h w"]) -> Bool[Tensor, "b 1 n"]:
+        """Which tokens of any level a region of the image touches."""
+        size, patch = tuple(repaint.shape[1:]), self.config.patch
+        shapes = [self._state(s, self.config.size or size)[1:] for s in self.config.shrink]
+        return torch.cat([touched(repaint, (h // patch, w // patch)).flatten(2) for h, w in shapes], -1)
 
     def spec(self, info: Info) -> Spec:
         self._check(tuple(info.shape))

@@ -12,6 +12,7 @@ Shapes: b batch, d numbers of a token, n tokens, m tokens of a level, r noised c
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -58,6 +59,7 @@ class MaskedTokens:
     """levels: of the row of tokens, in the order in which they are generated. copies: how often each token is noised in
     a training step, at times of their own."""
 
+    hides: ClassVar[bool] = True
     levels: tuple[Level, ...] = (Level(),)
     copies: int = 4
 

@@ -149,7 +149,7 @@ class Pipeline:
         out = []
         for ids, rows in self._batches(len(x), batch, 0):
             given = x[rows].to(self.device)
-            known = known_state(self.coder.encode(given), where[rows].to(self.device))
+            known = known_state(self.coder, self.coder.encode(given), where[rows].to(self.device))
             state = self._last(sampler, Step(seed=seed, sample=ids), _rows(cond, rows), known)
             out.append(torch.where(where[rows].cpu(), self._decoded(state).to(x.dtype), x[rows].cpu()))
         return torch.cat(out)
@@ -262,7 +262,8 @@ class Pipeline:
     def _imposing(self, sampler: Sampler) -> Sampler:
         if any(c.takes_known for c in sampler.corrections):
             return sampler
-        own = ImposeKnown(how="renoise" if self.spec.kind == "continuous" else "clean")
+        hides = getattr(self.process, "hides", self.spec.kind == "ids")
+        own = ImposeKnown(how="clean" if hides else "renoise")
         return replace(sampler, corrections=(*sampler.corrections, own))
 
     def _conditions(

@@ -66,7 +66,7 @@ def reword(
         held = torch.full((2, *state.shape), False, device=state.device)
         held[0] = source == "replay"
         if mask is not None:
-            held[1] = known_state(state, mask[rows].to(pipeline.device)).where
+            held[1] = known_state(pipeline.coder, state, mask[rows].to(pipeline.device)).where
         words = _words(
             pipeline.model, old.rows(rows), new.rows(rows), how, None if emphasis is None else emphasis[rows]
         )

@@ -17,6 +17,7 @@ from frisket.experiments.experiment import Experiment
 from frisket.experiments.paper import bibtex
 from frisket.experiments.phases import Given, given, inner
 from frisket.experiments.recipes import Recipe
+from frisket.experiments.run import look
 from frisket.experiments.study import check_study
 from frisket.experiments.system import build, load, train
 from frisket.processes.base import built, config_of
@@ -28,8 +29,8 @@ STEPS = 2
 
 def check_recipe(recipe: Recipe) -> None:
     """The promises of a recipe: its paper can be cited, its configs round-trip, the model of every size and arm builds
-    on meta, and `tiny` trains two steps, is saved, comes back, resumes to the very weights of a straight run, and makes
-    finite samples in the shape of its data."""
+    on meta, and `tiny` trains two steps, is saved, comes back, resumes to the very weights of a straight run, makes finite
+    samples in the shape of its data, and is looked at: samples, edits and measures."""
     bibtex(recipe.paper.cite)
     _claim(recipe.paper.claim and recipe.paper.does, recipe, "its PAPER claims nothing")
     for size in ("tiny", "small", "paper"):
@@ -99,6 +100,8 @@ def _check_training(recipe: Recipe, experiment: Experiment, place: Path) -> None
     if experiment.process is not None and experiment.sampler is not None:
         made, again = (_samples(p) for p in (straight, load(place / "straight")))
         _check_samples(recipe, straight, made, again)
+    sections, _ = look(experiment, straight, place / "straight")
+    _claim(all(s.title for s in sections) and len(sections) >= 2, recipe, "its report shows nothing")
 
 
 def _check_resuming(recipe: Recipe, experiment: Experiment, place: Path, straight: Pipeline) -> None:
