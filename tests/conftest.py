@@ -55,7 +55,7 @@ def arms_here(monkeypatch):
     """Arms are trained in this process, not in processes of their own that would import everything again."""
     from frisket.experiments import arms
 
-    def work(place):
+    def work(place, own):
         arms.work_on(place)
         return 0
 

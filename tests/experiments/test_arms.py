@@ -99,7 +99,7 @@ def test_other_data_under_the_same_config_are_another_arm(tmp_path, monkeypatch,
 def test_a_process_that_fails_is_named_with_its_log(tmp_path, monkeypatch):
     begun = []
 
-    def fail(place):
+    def fail(place, own):
         begun.append(place)
         return 7
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from frisket.core.config import digest, from_config, override, to_config
 from frisket.core.errors import FrisketError
 from frisket.core.files import read_json, write_json
 from frisket.core.registry import lookup
+from frisket.experiments.children import Children, children
 from frisket.experiments.experiment import Experiment, Study, seeded, step_flops, train_flops
 from frisket.experiments.paper import parts_in
 from frisket.experiments.phases import levels
@@ -67,28 +67,34 @@ def run_arms(
     """Train and measure every arm with seeds 0..seeds-1, `procs` at a time, one thread each. Stored results are reused;
     phases that arms share are made first, once, in the folder "made" beside `folder`.
 
+    SIGTERM ends all of them; the same call goes on where they were.
+
     Raises `FrisketError` naming the arm, the seed and the log of a process that failed; what others finished is kept.
     """
     keys = {name: _key(arm, measures) for name, arm in arms.items()}
     places = {(name, seed): folder / f"{keys[name]}-{seed}" for seed in range(seeds) for name in arms}
     firsts = {place: job for job, place in reversed(places.items())}  # arms that are equal are trained once
 
-    def work(job: tuple[str, int]) -> dict[str, Any]:
+    def work(job: tuple[str, int], own: Children) -> dict[str, Any]:
         name, seed = job
-        result = _run_one(name, arms[name], measures, seed, places[job])
+        result = _run_one(name, arms[name], measures, seed, places[job], own)
         say(f"{name} seed {seed}: " + ", ".join(f"{k} {v:.4g}" for k, v in result["measures"].items()))
         return result
 
     made = folder.parent / "made"
-    pool = ThreadPoolExecutor(max_workers=max(1, procs))
-    try:
-        jobs = [job for job, place in places.items() if firsts[place] == job]
-        todo = [seeded(arms[name], seed) for name, seed in jobs if not (places[name, seed] / "result.json").is_file()]
-        for level in levels(todo, made):
-            list(pool.map(lambda item: _make(item[0], item[1], say), level.items()))
-        found = dict(zip((places[job] for job in jobs), pool.map(work, jobs), strict=True))
-    finally:
-        pool.shutdown(cancel_futures=True)  # after a failure, what has begun ends and the rest does not begin
+    with children() as own:
+        pool = ThreadPoolExecutor(max_workers=max(1, procs))
+        try:
+            jobs = [job for job, place in places.items() if firsts[place] == job]
+            todo = [seeded(arms[n], seed) for n, seed in jobs if not (places[n, seed] / "result.json").is_file()]
+            for level in levels(todo, made):
+                list(pool.map(lambda item: _make(item[0], item[1], say, own), level.items()))
+            found = dict(zip((places[job] for job in jobs), pool.map(lambda job: work(job, own), jobs), strict=True))
+        except SystemExit:
+            say("stopped; the same command goes on from here")
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)  # after a failure, what has begun ends and the rest does not begin
     return [ArmResult(arm=name, seed=seed, **found[place]) for (name, seed), place in places.items()]
 
 
@@ -105,7 +111,7 @@ def _sources(config: Any) -> list[str]:
     return sorted(str(Path(file).resolve()) for file in files if file)
 
 
-def _make(place: Path, phase: Experiment, say: Callable[[str], None]) -> None:
+def _make(place: Path, phase: Experiment, say: Callable[[str], None], own: Children) -> None:
     """One phase, in a process of its own."""
     if (place / "model" / "config.json").is_file():
         return
@@ -114,28 +120,29 @@ def _make(place: Path, phase: Experiment, say: Callable[[str], None]) -> None:
     write_json(
         job / "job.json", {"phase": to_config(phase), "made": str(place.parent), "sources": _sources(to_config(phase))}
     )
-    if in_process_of_its_own(job):
+    if in_process_of_its_own(job, own):
         raise FrisketError(f"phase {phase.name!r} failed; see {job / 'log.txt'}")
 
 
-def _run_one(name: str, arm: Experiment, measures: Sequence[str], seed: int, place: Path) -> dict[str, Any]:
+def _run_one(
+    name: str, arm: Experiment, measures: Sequence[str], seed: int, place: Path, own: Children
+) -> dict[str, Any]:
     result, config = place / "result.json", to_config(arm)
     if not result.is_file():
         place.mkdir(parents=True, exist_ok=True)
         job = {"experiment": config, "measures": list(measures), "seed": seed, "sources": _sources(config)}
         write_json(place / "job.json", job)
-        code = in_process_of_its_own(place)
+        code = in_process_of_its_own(place, own)
         if code or not result.is_file():
             raise FrisketError(f"arm {name!r} with seed {seed} failed (exit code {code}); see {place / 'log.txt'}")
     return read_json(result)
 
 
-def in_process_of_its_own(place: Path) -> int:
+def in_process_of_its_own(place: Path, own: Children) -> int:
     """Start `work_on` with one thread, its output in `place`/log.txt; the exit code."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "frisket.experiments.arms", str(place)]
-    with (place / "log.txt").open("w") as log:
-        return subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
+    return own.run(command, place / "log.txt", environment)
 
 
 def work_on(place: Path) -> None:
