@@ -19,6 +19,7 @@ class Toy:
     max_time: float = 1.0
     label: Annotated[str | None, tyro.conf.arg(aliases=["--class"])] = None
     quick: bool = False
+    tag: Annotated[list[str] | None, tyro.conf.arg(aliases=["--tags"])] = None
 
 
 def read(*words, overridable=True):
@@ -33,12 +34,17 @@ def test_overrides_may_stand_anywhere_and_take_negative_numbers():
 
 
 def test_names_aliases_and_flags_are_the_verbs_own():
-    assert option_names(Toy) == ["thing", "max-time", "label", "class", "quick"]
+    assert option_names(Toy) == ["thing", "max-time", "label", "class", "quick", "tag", "tags"]
     assert separate(["--class", "3", "--quick", "--help"], option_names(Toy)) == (
         ["--class", "3", "--quick", "--help"],
         {},
     )
     assert read("a", "--class", "3", "--quick")[0].label == "3"
+
+
+def test_of_one_value_the_last_counts_and_a_list_is_given_whole():
+    assert read("a", "--max-time", "1", "--max-time", "2")[0].max_time == 2
+    assert read("a", "--tag", "x", "y")[0].tag == ["x", "y"]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +53,7 @@ def test_names_aliases_and_flags_are_the_verbs_own():
         (["a", "--x.y"], "option --x.y needs a value"),
         (["a", "--x.y", "--max-time", "2"], "option --x.y needs a value"),
         (["a", "--max-time", "soon"], "--max-time: could not convert string to float: 'soon'"),
+        (["a", "--tag", "x", "--tags", "y"], "--tag is given twice"),
         ([], "THING"),
         (["a", "b"], "b"),
     ],

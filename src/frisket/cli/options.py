@@ -6,7 +6,7 @@ import dataclasses
 import io
 import re
 from contextlib import redirect_stderr
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from frisket.core.config import flatten, override
 from frisket.core.errors import FrisketError, unknown
@@ -25,6 +25,7 @@ def parse(args: type[A], argv: list[str], verb: str, about: str, overridable: bo
     import tyro
 
     own, pairs = separate(argv, option_names(args))
+    _once(args, own)
     if pairs and not overridable:
         raise unknown("option", "--" + next(iter(pairs)).replace("_", "-"), ["--" + n for n in option_names(args)])
     said = io.StringIO()
@@ -42,13 +43,30 @@ def parse(args: type[A], argv: list[str], verb: str, about: str, overridable: bo
 
 def option_names(args: type) -> list[str]:
     """Every name, without its dashes, that an option of the verb goes by."""
+    return [name for names in _names(args).values() for name in names]
+
+
+def _names(args: type) -> dict[str, list[str]]:
+    """The names of each field."""
     hints = get_type_hints(args, include_extras=True)
-    names = []
+    names = {}
     for field in dataclasses.fields(args):
-        names.append(field.name.replace("_", "-"))
+        names[field.name] = [field.name.replace("_", "-")]
         for note in getattr(hints[field.name], "__metadata__", ()):
-            names += [alias.lstrip("-") for alias in getattr(note, "aliases", None) or ()]
+            names[field.name] += [alias.lstrip("-") for alias in getattr(note, "aliases", None) or ()]
     return names
+
+
+def _once(args: type, own: list[str]) -> None:
+    """Of one value the last that is given counts; of a list nobody would expect that."""
+    hints, given = (
+        get_type_hints(args),
+        [word[2:].partition("=")[0].replace("_", "-") for word in own if word[:2] == "--"],
+    )
+    for field, names in _names(args).items():
+        lists = any(get_origin(part) in (list, tuple) for part in (hints[field], *get_args(hints[field])))
+        if lists and sum(name in names for name in given) > 1:
+            raise FrisketError(f"--{names[0]} is given twice; it is accepted once, with all its values behind it")
 
 
 def separate(argv: list[str], known: list[str]) -> tuple[list[str], dict[str, str]]:
