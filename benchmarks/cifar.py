@@ -1,6 +1,6 @@
 """Training accelerators on CIFAR-10 at an equal time on the clock: which gives the best samples after the same minutes?
 
-    python -m benchmarks.cifar --data ../shared/data/cifar10 --minutes 20 --precision bf16 \
+    python -m benchmarks.cifar --data cifar10 --minutes 20 --precision bf16 \
         --out benchmarks/results/cifar.json --pictures docs/cifar
 
 Arms: a class-conditional SiT in pixels of DiT-S/2's width and depth, and the same with tread, sprint, mdt (its own
