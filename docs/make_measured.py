@@ -277,6 +277,24 @@ def cifar(found: Found) -> Iterator[str]:
     yield table(["arm", "steps", "ms a step", "held-out loss", "Frechet", "interval", "training images"], rows)
 
 
+def crossing(found: Found) -> Iterator[str]:
+    costs = found["sections"][-1]["table"]
+    yield (
+        "Two kinds of methods on one system, each alone and each pair, with paired 95% intervals over seeds: what a "
+        "method changes, what a pair changes beyond both, and at what cost. Of both measures less is better. The encoder of "
+        "`repa` learns the labels of the same set, and so do the features of the Frechet distance, which favours it."
+    )
+    for one in found["results"]["crossing"]:
+        rows = [[name, said(d), "", ""] for name, d in one["alone"].items()]
+        rows += [[f"{p['first']} + {p['second']}", said(p["effect"]), said(p["beyond"]), p["reading"]] for p in one["pairs"]]
+        yield table([one["measure"], "minus the baseline", "beyond the sum", "reading"], rows)
+    yield table(costs["columns"], costs["rows"])
+
+
+def said(d: Found) -> str:
+    return f"{d['value']:+.3g} ({d['low']:+.3g} to {d['high']:+.3g})"
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Found], Iterator[str]]]] = {
     "train_step": ("Training speed", train_step),
     "sample": ("Sampling speed", sample),
@@ -285,6 +303,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Found], Iterator[str]]]] = {
     "token_plans": ("Token plans", token_plans),
     "experts": ("Experts", experts),
     "mixers": ("Mixers", mixers),
+    "crossing": ("Methods together", crossing),
     "cifar": ("CIFAR-10 by the clock", cifar),
     "memory": ("Memory", memory),
     "precision": ("Precision", precision),
@@ -301,7 +320,9 @@ def page() -> str:
     for name, (title, section) in SECTIONS.items():
         file = RESULTS / f"{name}.json"
         if file.is_file():
-            parts += [f"## {title}", *section(json.loads(file.read_text())), f"Repeat: `python -m benchmarks.{name}`."]
+            found = json.loads(file.read_text())
+            repeat = found.get("command", f"python -m benchmarks.{name}")  # the report of a verb says what made it
+            parts += [f"## {title}", *section(found), f"Repeat: `{repeat}`."]
     return "\n\n".join(parts) + "\n"
 
 

@@ -23,7 +23,7 @@ VALUES = {
 def test_each_alone_each_pair_and_what_lies_beyond_the_sum():
     found = crossing(VALUES, ["a", "b"], ["u"], measure="loss", better="less")
     assert {name: round(d.value, 3) for name, d in found.alone.items()} == {"a": -0.1, "b": -0.2, "u": -0.3}
-    assert [p.reading for p in found.pairs] == ["as the sum", "more than the sum"]
+    assert [p.reading for p in found.pairs] == ["not told from the sum", "more than the sum"]
     assert found.pairs[1].beyond.value == pytest.approx(-0.2)
     worse = crossing(VALUES, ["b"], ["u"], measure="score", better="more")
     assert worse.pairs[0].reading == "less than the sum"

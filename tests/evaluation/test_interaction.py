@@ -13,7 +13,7 @@ WOBBLE = [0.001, -0.001, 0.002, -0.002]
 @pytest.mark.parametrize(
     ("gain", "better", "reading"),
     [
-        (0.3, "less", "as the sum"), (0.5, "less", "more than the sum"), (0.2, "less", "less than the sum"),
+        (0.3, "less", "not told from the sum"), (0.5, "less", "more than the sum"), (0.2, "less", "less than the sum"),
         (0.5, "more", "less than the sum"),
     ],
 )  # fmt: skip

@@ -20,13 +20,14 @@ from frisket.evaluation.intervals import Difference, mean_interval, paired
 @dataclass(frozen=True, kw_only=True)
 class Interaction:
     """One pair. effect: the pair against the baseline. beyond: what is left after both effects alone are taken off.
-    reading: the pair's gain against the sum of gains, "as the sum" unless the interval of `beyond` excludes 0."""
+    reading: the pair's gain against the sum of gains, "not told from the sum" unless the interval of `beyond` excludes
+    0."""
 
     first: str
     second: str
     effect: Difference
     beyond: Difference
-    reading: Literal["more than the sum", "as the sum", "less than the sum"]
+    reading: Literal["more than the sum", "not told from the sum", "less than the sum"]
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -61,4 +62,4 @@ def interactions(
 def _reading(beyond: Difference, better: str, confidence: float) -> Any:
     interval = mean_interval(beyond.each, confidence)
     gains, loses = (interval.high < 0, interval.low > 0) if better == "less" else (interval.low > 0, interval.high < 0)
-    return "more than the sum" if gains else "less than the sum" if loses else "as the sum"
+    return "more than the sum" if gains else "less than the sum" if loses else "not told from the sum"

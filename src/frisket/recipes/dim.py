@@ -64,7 +64,7 @@ def network(width: int, block: Block, depth: int, patch: int = 1) -> Transformer
 STUDY = Study(
     bench={
         "data": Scenes(size=(16, 16)), "codec": Pixels(), "training.batch": 16, "training.steps": 500, "n_samples": 256,
-        "model": network(48, dim_block(mixer=SMALL), 6, patch=2),
+        "sampler.steps": 20, "model": network(48, dim_block(mixer=SMALL), 6, patch=2),
     },
     arms={
         "both ways": {},
@@ -83,7 +83,7 @@ STUDY = Study(
 def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
-    width, depth, patch, batch, steps = {"tiny": (16, 2, 2, 16, 20), "small": (48, 6, 1, 32, 500)}[size]
+    width, depth, patch, batch, steps = {"tiny": (16, 2, 2, 16, 20), "small": (48, 6, 1, 32, 300)}[size]
     return Experiment(
         name="dim",
         data=Digits(),
@@ -91,10 +91,10 @@ def experiment(size: str) -> Experiment:
         process=Gaussian(),
         model=network(width, dim_block(mixer=SMALL), depth, patch),
         training=Trainer(
-            batch=batch, steps=steps, optimiser=AdamW(lr=2e-3), schedule=Cosine(warmup=min(100, steps // 5)),
+            batch=batch, steps=steps, optimiser=AdamW(lr=2e-3), schedule=Cosine(warmup=min(100, steps // 3)),
             emas=(Power(width=0.1),),
         ),
-        sampler=Sampler(steps=20, update=Heun(), guidance=cfg(1.5)),
+        sampler=Sampler(steps=10, update=Heun(), guidance=cfg(1.5)),
         n_samples=256 if size == "small" else 32,
         study=STUDY,
     )  # fmt: skip

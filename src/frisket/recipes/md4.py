@@ -95,7 +95,7 @@ def experiment(size: str) -> Experiment:
     return replace(
         plain,
         name="md4",
-        training=replace(plain.training, steps=plain.training.steps // 2),  # the network runs twice a step
+        training=replace(plain.training, steps=plain.training.steps // 4),  # the network runs twice a step
         process=LEARNT["process"],
         model=replace(plain.model, time=Timestep()),
         task=LEARNT["task"],
