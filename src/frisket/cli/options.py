@@ -59,10 +59,8 @@ def _names(args: type) -> dict[str, list[str]]:
 
 def _once(args: type, own: list[str]) -> None:
     """Of one value the last that is given counts; of a list nobody would expect that."""
-    hints, given = (
-        get_type_hints(args),
-        [word[2:].partition("=")[0].replace("_", "-") for word in own if word[:2] == "--"],
-    )
+    hints = get_type_hints(args)
+    given = [word[2:].partition("=")[0].replace("_", "-") for word in own if word.startswith("--")]
     for field, names in _names(args).items():
         lists = any(get_origin(part) in (list, tuple) for part in (hints[field], *get_args(hints[field])))
         if lists and sum(name in names for name in given) > 1:

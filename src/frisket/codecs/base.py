@@ -36,7 +36,8 @@ class Spec:
 
 
 class Codec(Protocol):
-    """A built codec."""
+    """A built codec. One whose states are no grid of cells also says which elements a region of the data touches
+    (`touched`, see `sampling.regions`)."""
 
     def encode(self, x: Any, draw: Tensor | None = None) -> State:
         """Data to state (b, ...), or a dict of entries; `draw` (standard normal, shaped as "x") samples the posterior,

@@ -50,7 +50,8 @@ class Estimate:
 
 @runtime_checkable
 class Process(Protocol):
-    """A registered value ("process/gaussian", "process/masked")."""
+    """A registered value ("process/gaussian", "process/masked"). One that hides elements of a continuous state says so
+    (`hides`): what is known is then shown clean and not noised."""
 
     def times(self, u: Float[Tensor, "b"]) -> Float[Tensor, "b"]:
         """Training times from uniform numbers in [0, 1): the quantile function of the time density, then the shift."""

@@ -165,8 +165,8 @@ def study(size: str) -> Study:
     """One trained first stage a seed, sampled in five ways."""
     return Study(
         bench={
-            "start": base(size, longer=1.5), "needs": {}, "prepare": (), "codec": None, "process": None, "model": None, "reads": {},
-            "training": None, "sampler": base(size).sampler, "task": Diffusion(), "looks": (),
+            "start": base(size, longer=1.5), "needs": {}, "prepare": (), "codec": None, "process": None, "model": None,
+            "reads": {}, "training": None, "sampler": base(size).sampler, "task": Diffusion(), "looks": (),
             "n_samples": 256 if size == "small" else 8,
         },
         arms={

@@ -107,11 +107,9 @@ def paper() -> Experiment:
     """The published text model with two digits in base 225: MDLM's, sampled in 512 steps from nuclei of 0.95."""
     plain = mdlm.experiment("paper")
     assert isinstance(plain.model, Transformer)
-    assert plain.training is not None
     return replace(
         plain,
         name="prime",
-        training=replace(plain.training, steps=plain.training.steps // 2),  # a step takes longer than mdlm's
         codec=Digits(inner=Tokenizer(target="gpt2", length=1024), count=2, vocabulary=50_257),
         process=Masked(vocabulary=225, emission=JointDigits(symbols=50_257)),
         model=replace(plain.model, input=DigitIds(base=225, size=(1024,), count=2), output=Logits(vocabulary=50_257)),

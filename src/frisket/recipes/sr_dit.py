@@ -215,8 +215,8 @@ def experiment(size: str) -> Experiment:
     if size == "tiny":
         made = cumulative(sit(Digits(), width=32, depth=5, batch=16, steps=20, patch=1))[ALL]
         return replace(made, sampler=_guided(made, steps=6), n_samples=32, study=STUDY)
-    made = cumulative(sit(Scenes(size=(16, 16)), width=64, depth=6, batch=32, steps=700))[ALL]
-    return replace(made, sampler=_guided(made, steps=20), n_samples=500, study=STUDY)
+    made = cumulative(sit(Scenes(size=(16, 16)), width=64, depth=6, batch=32, steps=550))[ALL]
+    return replace(made, sampler=_guided(made, steps=20), n_samples=256, study=STUDY)
 
 
 def _guided(experiment: Experiment, steps: int) -> Sampler:
