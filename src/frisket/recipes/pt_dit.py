@@ -139,7 +139,7 @@ STUDY = Study(
 def experiment(size: str) -> Experiment:
     if size == "paper":
         return paper()
-    width, depth, batch, steps = {"tiny": (16, 2, 16, 20), "small": (48, 4, 32, 900)}[size]
+    width, depth, batch, steps = {"tiny": (16, 2, 16, 20), "small": (48, 4, 32, 750)}[size]
     return Experiment(
         name="pt-dit",
         data=Digits(),
