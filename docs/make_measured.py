@@ -282,7 +282,8 @@ def crossing(found: Found) -> Iterator[str]:
     yield (
         "Two kinds of methods on one system, each alone and each pair, with paired 95% intervals over seeds: what a "
         "method changes, what a pair changes beyond both, and at what cost. Of both measures less is better. The encoder of "
-        "`repa` learns the labels of the same set, and so do the features of the Frechet distance, which favours it."
+        "`repa` learns the labels of the same set, and so do the features of the Frechet distance, which favours it; the "
+        "encoder's own training is no part of the FLOPs held equal."
     )
     for one in found["results"]["crossing"]:
         rows = [[name, said(d), "", ""] for name, d in one["alone"].items()]
