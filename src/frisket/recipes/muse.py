@@ -126,7 +126,7 @@ DATA = Scenes(
 COLOURS = GROUND_RGB + COLOUR_RGB
 SIZES = {  # width, depth, low depth, batch, steps; of the base and of the second stage
     "tiny": ((16, 1, 0, 8, 4), (16, 1, 1, 4, 4)),
-    "small": ((64, 4, 0, 32, 800), (64, 3, 2, 16, 400)),
+    "small": ((64, 4, 0, 32, 600), (64, 3, 2, 16, 300)),
 }
 
 
@@ -165,7 +165,7 @@ def study(size: str) -> Study:
     """One trained first stage a seed, sampled in five ways."""
     return Study(
         bench={
-            "start": base(size, longer=1.5), "needs": {}, "prepare": (), "codec": None, "process": None, "model": None,
+            "start": base(size, longer=2.0), "needs": {}, "prepare": (), "codec": None, "process": None, "model": None,
             "reads": {}, "training": None, "sampler": base(size).sampler, "task": Diffusion(), "looks": (),
             "n_samples": 256 if size == "small" else 8,
         },
@@ -213,7 +213,7 @@ def experiment(size: str) -> Experiment:
         training=trainer(batch, steps),
         sampler=Sampler(steps=8, update=maskgit(), guidance=cfg(Rising(first=1.0, last=2.0), absent=("caption",))),
         looks=(Captioned(),),
-        n_samples=256 if size == "small" else 8,
+        n_samples=128 if size == "small" else 8,
         study=study(size),
     )  # fmt: skip
 
