@@ -287,7 +287,9 @@ def crossing(found: Found) -> Iterator[str]:
     )
     for one in found["results"]["crossing"]:
         rows = [[name, said(d), "", ""] for name, d in one["alone"].items()]
-        rows += [[f"{p['first']} + {p['second']}", said(p["effect"]), said(p["beyond"]), p["reading"]] for p in one["pairs"]]
+        rows += [
+            [f"{p['first']} + {p['second']}", said(p["effect"]), said(p["beyond"]), p["reading"]] for p in one["pairs"]
+        ]
         yield table([one["measure"], "minus the baseline", "beyond the sum", "reading"], rows)
     yield table(costs["columns"], costs["rows"])
 
